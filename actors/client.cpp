@@ -1,0 +1,251 @@
+#include "actors/client.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "actors/streams.hpp"
+
+namespace mutant {
+
+namespace {
+
+// All calls of a client carry this ticket: at most one is running.
+constexpr std::uint64_t the_ticket = 1;
+
+progress_listener::behavior_type listener(progress_listener::pointer, const progress_callback& call) {
+  return {[call](progress_atom, const progress& p) { call(p); }};
+}
+
+result<file_ptr> open_path(const std::string& path, int flags, mode_t mode = 0) {
+  const auto descriptor = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  if (descriptor < 0)
+    return fail(errno_error(errno, "opening " + path));
+  return std::make_shared<const open_file>(descriptor);
+}
+
+bool is_regular(const file_ptr& file) {
+  struct stat s {};
+  return ::fstat(file->descriptor(), &s) == 0 && S_ISREG(s.st_mode);
+}
+
+// Makes a rename in this directory durable.
+void sync_directory_of(const std::string& path) {
+  auto directory = std::filesystem::path(path).parent_path();
+  if (auto opened = open_path(directory.empty() ? "." : directory.string(), O_RDONLY | O_DIRECTORY))
+    ::fsync((*opened)->descriptor());
+}
+
+// A file that replaces `path` when all is well, and disappears otherwise.
+class replacement {
+ public:
+  explicit replacement(std::string path) : path_(std::move(path)) {}
+  ~replacement() {
+    if (!temporary_.empty())
+      ::unlink(temporary_.c_str());
+  }
+  replacement(const replacement&) = delete;
+  replacement& operator=(const replacement&) = delete;
+
+  result<file_ptr> create() {
+    std::string name = path_ + ".mutant-XXXXXX";
+    const auto descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+    if (descriptor < 0)
+      return fail(errno_error(errno, "making a temporary file beside " + path_));
+    temporary_ = name;
+    file_ = std::make_shared<const open_file>(descriptor);
+    struct stat old {};
+    const auto mask = ::umask(0);
+    ::umask(mask);
+    const auto mode = ::stat(path_.c_str(), &old) == 0 ? old.st_mode & 07777 : 0666 & ~mask;
+    if (::fchmod(descriptor, mode) != 0)
+      return fail(errno_error(errno, "setting the mode of " + temporary_));
+    return file_;
+  }
+
+  result<void> finish(std::uint64_t size) {
+    if (::ftruncate(file_->descriptor(), static_cast<off_t>(size)) != 0 || ::fsync(file_->descriptor()) != 0)
+      return fail(errno_error(errno, "writing " + temporary_));
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+      return fail(errno_error(errno, "replacing " + path_));
+    temporary_.clear();
+    sync_directory_of(path_);
+    return {};
+  }
+
+ private:
+  std::string path_;
+  std::string temporary_;
+  file_ptr file_;
+};
+
+}  // namespace
+
+struct client::parts {
+  client_options options;
+  system_config config;
+  std::unique_ptr<caf::actor_system> system;
+  store_actor store;
+  std::unique_ptr<caf::scoped_actor> self;
+
+  template <class Out, class... Args>
+  result<Out> call(Args&&... args) {
+    std::optional<result<Out>> out;
+    (*self)
+        ->request(store, options.timeout, std::forward<Args>(args)...)
+        .receive([&](Out& value) { out.emplace(std::move(value)); },
+                 [&](caf::error& e) { out.emplace(fail(from_caf(e))); });
+    return std::move(*out);
+  }
+
+  // Runs a put or get with a listener for its time.
+  template <class Out, class Atom, class Request>
+  result<Out> operate(Atom atom, Request request, const progress_callback& on_progress) {
+    request.options.ticket = the_ticket;
+    if (on_progress)
+      request.options.listener = system->spawn(listener, on_progress);
+    auto watching = request.options.listener;
+    auto out = call<Out>(atom, std::move(request));
+    if (watching)
+      caf::anon_send_exit(watching, caf::exit_reason::user_shutdown);
+    return out;
+  }
+
+  result<put_result> put(std::string key, value_source source, const put_settings& settings) {
+    return operate<put_result>(put_atom_v, put_request{std::move(key), std::move(source), settings.if_version, {}},
+                               settings.on_progress);
+  }
+
+  result<get_result> get(std::string key, value_sink sink, const get_settings& settings) {
+    get_request request;
+    request.key = std::move(key);
+    request.sink = std::move(sink);
+    request.offset = settings.offset;
+    request.length = settings.length;
+    return operate<get_result>(get_atom_v, std::move(request), settings.on_progress);
+  }
+
+  ~parts() {
+    if (store)
+      caf::anon_send_exit(store, caf::exit_reason::user_shutdown);
+    store = nullptr;
+    self.reset();
+    system.reset();  // waits for every actor
+  }
+};
+
+client::client(std::unique_ptr<parts> p) : parts_(std::move(p)) {}
+client::client(client&&) noexcept = default;
+client& client::operator=(client&&) noexcept = default;
+client::~client() = default;
+
+result<client> client::open(client_options options) {
+  auto p = std::make_unique<parts>();
+  p->options = std::move(options);
+  if (p->options.threads != 0)
+    p->config.set("scheduler.max-threads", p->options.threads);
+  p->system = std::make_unique<caf::actor_system>(p->config);
+  auto store = spawn_store(*p->system, p->options.store);
+  if (!store)
+    return fail(store.error());
+  p->store = *store;
+  p->self = std::make_unique<caf::scoped_actor>(*p->system);
+  return client(std::move(p));
+}
+
+result<put_result> client::put(std::string key, bytes value, const put_settings& settings) {
+  return parts_->put(std::move(key), std::move(value), settings);
+}
+
+result<put_result> client::put_file(std::string key, const std::string& path, const put_settings& settings) {
+  auto file = open_path(path, O_RDONLY);
+  if (!file)
+    return fail(file.error());
+  if (!is_regular(*file))
+    return put_descriptor(std::move(key), (*file)->descriptor(), path, settings);
+  return parts_->put(std::move(key), file_source{*file, path}, settings);
+}
+
+result<put_result> client::put_descriptor(std::string key, int descriptor, std::string name, const put_settings& settings) {
+  auto source = spawn_descriptor_source(*parts_->system, descriptor, std::move(name));
+  auto out = parts_->put(std::move(key), source, settings);
+  caf::anon_send_exit(source, caf::exit_reason::user_shutdown);
+  return out;
+}
+
+result<get_result> client::get(std::string key, const get_settings& settings) {
+  return parts_->get(std::move(key), std::monostate{}, settings);
+}
+
+result<get_result> client::get_file(std::string key, const std::string& path, const get_settings& settings) {
+  struct stat there {};
+  if (::stat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
+    auto file = open_path(path, O_WRONLY);
+    if (!file)
+      return fail(file.error());
+    return get_descriptor(std::move(key), (*file)->descriptor(), path, settings);
+  }
+  replacement target(path);
+  auto file = target.create();
+  if (!file)
+    return fail(file.error());
+  auto out = parts_->get(std::move(key), file_sink{*file, path}, settings);
+  if (!out)
+    return out;
+  if (auto finished = target.finish(out->bytes_read); !finished)
+    return fail(finished.error());
+  return out;
+}
+
+result<get_result> client::get_descriptor(std::string key, int descriptor, std::string name, const get_settings& settings) {
+  auto sink = spawn_descriptor_sink(*parts_->system, descriptor, std::move(name));
+  auto out = parts_->get(std::move(key), sink, settings);
+  caf::anon_send_exit(sink, caf::exit_reason::user_shutdown);
+  return out;
+}
+
+result<void> client::remove(std::string key, std::optional<std::uint64_t> if_version) {
+  auto out = parts_->call<done>(remove_atom_v, remove_request{std::move(key), if_version});
+  if (!out)
+    return fail(out.error());
+  return {};
+}
+
+result<void> client::rename(std::string from, std::string to) {
+  auto out = parts_->call<done>(rename_atom_v, rename_request{std::move(from), std::move(to)});
+  if (!out)
+    return fail(out.error());
+  return {};
+}
+
+result<list_page> client::list(std::string prefix, std::string after, std::uint32_t limit) {
+  return parts_->call<list_page>(list_atom_v, list_request{std::move(prefix), std::move(after), limit});
+}
+
+result<list_item> client::find(std::string key) {
+  return parts_->call<list_item>(find_atom_v, std::move(key));
+}
+
+result<sync_report> client::sync() {
+  return parts_->call<sync_report>(sync_atom_v);
+}
+
+result<store_stats> client::stats() {
+  return parts_->call<store_stats>(stats_atom_v);
+}
+
+void client::cancel() noexcept {
+  caf::anon_send(parts_->store, cancel_atom_v, the_ticket);
+}
+
+caf::actor_system& client::system() noexcept {
+  return *parts_->system;
+}
+
+const store_actor& client::store() const noexcept {
+  return parts_->store;
+}
+
+}  // namespace mutant

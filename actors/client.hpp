@@ -1,0 +1,78 @@
+// The store for code without actors: a blocking facade that owns an actor system and one store in it.
+//
+//   auto client = mutant::client::open({.owner = seed, .url = "local:/var/lib/pads"});
+//   client->put("greeting", mutant::bytes::copy_of("hello"));
+//   auto value = client->get("greeting");                      // result<get_result>
+//
+// One call at a time per client; cancel() alone may come from any thread. Errors are those of core/error.hpp. The destructor
+// ends the store; what was answered is durable.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "actors/store.hpp"
+
+namespace mutant {
+
+struct client_options {
+  store_config store;
+  std::size_t threads = 0;    // scheduler threads; 0: CAF's choice
+  std::chrono::milliseconds timeout{std::chrono::hours(24 * 365)};  // for one call
+};
+
+// Called from another thread, a few times a second at most per chunk.
+using progress_callback = std::function<void(const progress&)>;
+
+struct put_settings {
+  std::optional<std::uint64_t> if_version;   // 0: only if absent
+  progress_callback on_progress;
+};
+
+struct get_settings {
+  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> length;
+  progress_callback on_progress;
+};
+
+class client {
+ public:
+  static result<client> open(client_options options);
+  client(client&&) noexcept;
+  client& operator=(client&&) noexcept;
+  ~client();
+
+  result<put_result> put(std::string key, bytes value, const put_settings& settings = {});
+  // A regular file is read at offsets by the decoders; anything else is streamed.
+  result<put_result> put_file(std::string key, const std::string& path, const put_settings& settings = {});
+  // Until the end of the descriptor's input; `name` is for messages.
+  result<put_result> put_descriptor(std::string key, int descriptor, std::string name, const put_settings& settings = {});
+
+  result<get_result> get(std::string key, const get_settings& settings = {});
+  // Into a temporary file beside `path`, which it replaces when everything is written and synced. A path that is there and
+  // is no regular file (a device, a pipe) is written to directly.
+  result<get_result> get_file(std::string key, const std::string& path, const get_settings& settings = {});
+  result<get_result> get_descriptor(std::string key, int descriptor, std::string name, const get_settings& settings = {});
+
+  result<void> remove(std::string key, std::optional<std::uint64_t> if_version = std::nullopt);
+  result<void> rename(std::string from, std::string to);
+  // One page; go on with the last key as `after` until a page is empty.
+  result<list_page> list(std::string prefix, std::string after = {}, std::uint32_t limit = 1000);
+  result<list_item> find(std::string key);
+  result<sync_report> sync();
+  result<store_stats> stats();
+
+  // Ends the call that is running with `cancelled`; a put keeps its progress for the next attempt.
+  void cancel() noexcept;
+
+  caf::actor_system& system() noexcept;
+  const store_actor& store() const noexcept;
+
+ private:
+  struct parts;
+  explicit client(std::unique_ptr<parts> p);
+  std::unique_ptr<parts> parts_;
+};
+
+}  // namespace mutant

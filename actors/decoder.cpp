@@ -1,0 +1,261 @@
+#include "actors/decoder.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "core/index/codec.hpp"
+#include "core/index/ring.hpp"
+
+namespace mutant {
+
+namespace {
+
+using self_pointer = decoder_actor::stateful_pointer<decoder_state>;
+
+// Fills `out` from the file at `offset`. A file that ends early has changed since its size was taken.
+result<void> read_fully(const file_slice& from, byte_span out) {
+  std::size_t at = 0;
+  while (at < out.size()) {
+    auto n = ::pread(from.file->descriptor(), out.data() + at, out.size() - at,
+                     static_cast<off_t>(from.offset + at));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return fail(errno_error(errno, "reading the source file at byte " + std::to_string(from.offset + at)));
+    if (n == 0)
+      return fail(errc::io_error, "the source file became shorter while it was read: it ends at byte "
+                                      + std::to_string(from.offset + at) + "; nothing was stored, put it again");
+    at += static_cast<std::size_t>(n);
+  }
+  return {};
+}
+
+result<void> write_fully(const file_slice& to, byte_view data) {
+  std::size_t at = 0;
+  while (at < data.size()) {
+    auto n = ::pwrite(to.file->descriptor(), data.data() + at, data.size() - at, static_cast<off_t>(to.offset + at));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return fail(errno_error(errno, "writing the output file at byte " + std::to_string(to.offset + at)));
+    at += static_cast<std::size_t>(n);
+  }
+  return {};
+}
+
+result<void> fill(const chunk_input& input, byte_span out) {
+  const auto* plain = std::get_if<bytes>(&input);
+  if (plain == nullptr)
+    return read_fully(std::get<file_slice>(input), out);
+  if (plain->size() != out.size())
+    return fail(errc::invalid_argument, "a chunk's length differs from its bytes");
+  std::memcpy(out.data(), plain->data(), out.size());
+  return {};
+}
+
+// A record that must hold index data. Whatever is wrong with its content is index_corrupt; another counter is left as
+// pad_conflict, because the reader acts on that.
+result<bytes> open_index_pad(const pad_keys& keys, std::uint64_t counter, const bytes& record, const std::string& what) {
+  auto plain = open_private(keys, counter, record);
+  if (plain || plain.error().code == errc::pad_conflict)
+    return plain;
+  return fail(errc::index_corrupt, what + " cannot be opened: " + plain.error().message
+                                       + ". Nothing was written. Restore the store from a copy, or look at the medium "
+                                         "before anything else");
+}
+
+template <class T>
+result<T> named(result<T> decoded, const std::string& what) {
+  if (!decoded)
+    return fail(errc::index_corrupt, what + ": " + decoded.error().message);
+  return decoded;
+}
+
+template <class Job>
+auto sealing(self_pointer self) {
+  return [self](seal_atom, const Job& job) { return answer(self->state.seal(job)); };
+}
+
+template <class Job>
+auto opening(self_pointer self) {
+  return [self](open_atom, const Job& job) { return answer(self->state.open(job)); };
+}
+
+}  // namespace
+
+result<void> decoder_options::validate() const {
+  if (!keys)
+    return fail(errc::invalid_argument, "a decoder needs the owner's keys");
+  return {};
+}
+
+pad_keys decoder_state::keys_of(pad_space space, std::uint64_t number) const {
+  switch (space) {
+    case pad_space::root: return options.keys->root();
+    case pad_space::log: return options.keys->log(number);
+    case pad_space::part: return options.keys->part(number);
+    case pad_space::data: break;
+  }
+  return options.keys->data(number);
+}
+
+result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) const {
+  if (job.length == 0 || job.length > max_chunk_bytes)
+    return fail(errc::invalid_argument, "a chunk of " + std::to_string(job.length) + " bytes cannot be sealed");
+  private_record record(job.length);
+  if (auto filled = fill(job.input, record.plaintext()); !filled)
+    return fail(filled.error());
+  sealed_chunk out;
+  out.print = options.keys->fingerprint_of(record.plaintext());
+  out.record = std::move(record).seal(options.keys->data(job.pad.number), job.pad.counter);
+  return out;
+}
+
+result<fingerprint> decoder_state::compare(const compare_chunk_job& job) const {
+  if (const auto* plain = std::get_if<bytes>(&job.input))
+    return options.keys->fingerprint_of(*plain);
+  auto plain = buffer::for_record(job.length);
+  if (auto filled = fill(job.input, plain.span()); !filled)
+    return fail(filled.error());
+  return options.keys->fingerprint_of(plain.span());
+}
+
+result<bytes> decoder_state::open(const open_chunk_job& job) const {
+  const auto size = plaintext_bytes_of(job.record);
+  auto keys = options.keys->data(job.what.pad.number);
+  buffer plain = buffer::for_record(size);
+  if (auto opened = open_private_into(keys, job.what.pad.counter, job.record, plain.span()); !opened)
+    return fail(opened.error());
+  if (size != job.what.length || std::size_t{job.skip} + job.take > size)
+    return fail(errc::corrupt_record, "pad " + short_name(keys.address) + " holds " + std::to_string(size)
+                                          + " bytes where the index says " + std::to_string(job.what.length));
+  auto wanted = byte_view(plain.span()).subspan(job.skip, job.take);
+  if (job.output) {
+    if (auto written = write_fully(*job.output, wanted); !written)
+      return fail(written.error());
+    return bytes{};
+  }
+  return std::move(plain).freeze().slice(job.skip, job.take);
+}
+
+address_list decoder_state::addresses(const address_job& job) const {
+  address_list out;
+  out.reserve(job.numbers.size());
+  for (auto number : job.numbers)
+    out.push_back(keys_of(job.space, number).address);
+  return out;
+}
+
+result<bytes> decoder_state::seal(const seal_commit_job& job) const {
+  auto plain = encode(*job.what);
+  if (plain.size() > max_plaintext_bytes)
+    return fail(errc::too_large, "a commit of " + std::to_string(plain.size()) + " bytes does not fit one pad");
+  return seal_private(options.keys->log(slot_of(job.what->sequence, job.ring_slots)),
+                      counter_of(job.what->sequence, job.ring_slots), plain);
+}
+
+result<bytes> decoder_state::seal(const seal_part_job& job) const {
+  auto plain = encode(*job.what);
+  if (plain.size() > max_plaintext_bytes)
+    return fail(errc::too_large, "a snapshot part of " + std::to_string(plain.size()) + " bytes does not fit one pad");
+  return seal_private(options.keys->part(job.number), 1, plain);
+}
+
+result<bytes> decoder_state::seal(const seal_root_job& job) const {
+  auto plain = encode(*job.what);
+  if (plain.size() > max_plaintext_bytes)
+    return fail(errc::too_large, "the index root of " + std::to_string(plain.size()) + " bytes does not fit one pad");
+  return seal_private(options.keys->root(), job.counter, plain);
+}
+
+record_list decoder_state::seal(const seal_blank_job& job) const {
+  record_list out;
+  out.reserve(job.pads.size());
+  for (const auto& pad : job.pads)
+    out.push_back(seal_blank(keys_of(job.space, pad.number), pad.counter));
+  return out;
+}
+
+result<commit_ptr> decoder_state::open(const open_commit_job& job) const {
+  const auto slot = slot_of(job.sequence, job.ring_slots);
+  const auto what = "commit " + std::to_string(job.sequence) + " in log slot " + std::to_string(slot);
+  auto plain = open_index_pad(options.keys->log(slot), counter_of(job.sequence, job.ring_slots), job.record, what);
+  if (!plain)
+    return fail(plain.error());
+  auto decoded = named(decode_commit(*plain), what);
+  if (!decoded)
+    return fail(decoded.error());
+  if (decoded->sequence != job.sequence)
+    return fail(errc::index_corrupt, what + " says it is commit " + std::to_string(decoded->sequence));
+  return std::make_shared<const commit>(std::move(*decoded));
+}
+
+result<part_ptr> decoder_state::open(const open_part_job& job) const {
+  const auto what = "index snapshot part " + std::to_string(job.what.pad.number);
+  auto plain = open_index_pad(options.keys->part(job.what.pad.number), job.what.pad.counter, job.record, what);
+  if (!plain)
+    return fail(plain.error());
+  if (plain->size() != job.what.size)
+    return fail(errc::index_corrupt, what + " has " + std::to_string(plain->size()) + " bytes where the root says "
+                                         + std::to_string(job.what.size));
+  auto decoded = named(decode_snapshot_part(*plain), what);
+  if (!decoded)
+    return fail(decoded.error());
+  return std::make_shared<const snapshot_part>(std::move(*decoded));
+}
+
+result<opened_root> decoder_state::open(const open_root_job& job) const {
+  auto header = parse_header(job.record);
+  if (!header)
+    return fail(errc::index_corrupt, "the index root is damaged: " + header.error().message);
+  auto plain = open_index_pad(options.keys->root(), header->counter, job.record, "the index root");
+  if (!plain)
+    return fail(errc::index_corrupt, plain.error().message);
+  auto decoded = named(decode_root(*plain), "the index root");
+  if (!decoded)
+    return fail(decoded.error());
+  return opened_root{std::move(*decoded), header->counter};
+}
+
+decoder_actor::behavior_type decoder(self_pointer self, decoder_options options) {
+  self->state.options = std::move(options);
+  return {
+      sealing<seal_chunk_job>(self),
+      [self](compare_atom, const compare_chunk_job& job) { return answer(self->state.compare(job)); },
+      [](pull_atom, const read_job& job) -> caf::result<bytes> {
+        buffer out(job.length);
+        if (auto filled = read_fully(job.from, out.span()); !filled)
+          return to_caf(filled.error());
+        return std::move(out).freeze();
+      },
+      [](push_atom, const write_job& job) -> caf::result<done> {
+        if (auto written = write_fully(job.to, job.plaintext); !written)
+          return to_caf(written.error());
+        return done{};
+      },
+      opening<open_chunk_job>(self),
+      [self](address_atom, const address_job& job) { return self->state.addresses(job); },
+      sealing<seal_commit_job>(self),
+      sealing<seal_part_job>(self),
+      sealing<seal_root_job>(self),
+      [self](seal_atom, const seal_blank_job& job) { return self->state.seal(job); },
+      opening<open_commit_job>(self),
+      opening<open_part_job>(self),
+      opening<open_root_job>(self),
+      [](cut_atom, const cut_part_job& job) -> part_ptr {
+        auto part = job.cutter->next();
+        return part ? std::make_shared<const snapshot_part>(std::move(*part)) : nullptr;
+      },
+      [](cut_atom, const cut_delta_job& job) -> part_list {
+        part_list out;
+        for (auto& part : delta_parts(*job.state, *job.changes, job.max_part_bytes))
+          out.push_back(std::make_shared<const snapshot_part>(std::move(part)));
+        return out;
+      },
+  };
+}
+
+}  // namespace mutant

@@ -1,0 +1,35 @@
+// The CPU-bound half of the system, in detached actors: sealing, opening, deriving addresses, encoding and decoding of index
+// data. Reads a chunk from its file and writes one to its file itself, so that plaintext makes no further trip.
+#pragma once
+
+#include "actors/interfaces.hpp"
+
+namespace mutant {
+
+struct decoder_options {
+  std::shared_ptr<const keyring> keys;
+
+  result<void> validate() const;
+};
+
+struct decoder_state {
+  static inline const char* name = "decoder";
+  decoder_options options;
+
+  result<sealed_chunk> seal(const seal_chunk_job& job) const;
+  result<fingerprint> compare(const compare_chunk_job& job) const;
+  result<bytes> open(const open_chunk_job& job) const;
+  address_list addresses(const address_job& job) const;
+  result<commit_ptr> open(const open_commit_job& job) const;
+  result<part_ptr> open(const open_part_job& job) const;
+  result<opened_root> open(const open_root_job& job) const;
+  result<bytes> seal(const seal_commit_job& job) const;
+  result<bytes> seal(const seal_part_job& job) const;
+  result<bytes> seal(const seal_root_job& job) const;
+  record_list seal(const seal_blank_job& job) const;
+  pad_keys keys_of(pad_space space, std::uint64_t number) const;
+};
+
+decoder_actor::behavior_type decoder(decoder_actor::stateful_pointer<decoder_state> self, decoder_options options);
+
+}  // namespace mutant

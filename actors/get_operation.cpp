@@ -1,0 +1,287 @@
+#include "actors/get_operation.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace mutant {
+
+result<void> get_options::validate() const {
+  if (!pads || !decoders || !index)
+    return fail(errc::invalid_argument, "a get needs pads, decoders and an index");
+  if (window == 0 || window > 1024 || address_batch == 0 || address_batch > 1024)
+    return fail(errc::invalid_argument, "a get has 1 to 1024 chunks under way");
+  return {};
+}
+
+// -- start ---------------------------------------------------------------------------------------------------------------
+
+void get_operation_state::start(get_request r, caf::typed_response_promise<get_result> p) {
+  request = std::move(r);
+  promise = p;
+  look_up();
+}
+
+void get_operation_state::look_up() {
+  self->request(options.index, options.timeout, find_atom_v, find_request{request.key, true})
+      .then([this](found& there) { plan(std::move(there)); }, failing());
+}
+
+void get_operation_state::plan(found&& there) {
+  if (over)
+    return;
+  if (!there.complete)
+    return fail_with({errc::key_not_found,
+                      there.pending ? "the key has only an unfinished upload; put it again to finish it" : "no such key"});
+  value = std::move(*there.complete);
+  pin = there.pin;
+  if (request.offset > value.size || (request.length && *request.length > value.size - request.offset))
+    return fail_with({errc::invalid_argument, "the range reaches beyond the value's " + std::to_string(value.size)
+                                                  + " bytes"});
+  begin = request.offset;
+  finish_at = request.length ? begin + *request.length : value.size;
+  if (std::holds_alternative<std::monostate>(request.sink) && finish_at - begin > request.max_bytes)
+    return fail_with({errc::too_large, std::to_string(finish_at - begin) + " bytes do not fit one answer; give the get a sink"});
+  totals = {value.size, value.version, value.modified_ms, 0, {}};
+  if (!value.chunks)
+    return deliver_inline();
+  if (std::holds_alternative<std::monostate>(request.sink))
+    gathered = buffer(finish_at - begin);
+  if (begin == finish_at)
+    return finish();
+  next_out = next_fetch = next_address = begin / value.chunk_size;
+  last_chunk = (finish_at - 1) / value.chunk_size + 1;
+  more_addresses();
+}
+
+void get_operation_state::deliver_inline() {
+  auto part = value.inline_value.slice(begin, finish_at - begin);
+  totals.bytes_read = part.size();
+  if (part.empty()) {
+    finish();
+  } else if (const auto* file = std::get_if<file_sink>(&request.sink)) {
+    self->request(options.decoders, options.timeout, push_atom_v, write_job{part, {file->file, 0}})
+        .then([this](done) { finish(); }, failing());
+  } else if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink)) {
+    self->request(*sink, caf::infinite, push_atom_v, part).then([this](done) { finish(); }, failing());
+  } else {
+    totals.value = part;
+    finish();
+  }
+}
+
+std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::uint64_t number) const {
+  const auto at = number * value.chunk_size;
+  const auto length = (*value.chunks)[number].length;
+  const auto from = std::max(at, begin);
+  const auto to = std::min(at + length, finish_at);
+  return {static_cast<std::uint32_t>(from - at), static_cast<std::uint32_t>(to - from)};
+}
+
+// -- fetching ------------------------------------------------------------------------------------------------------------
+
+// Keeps derived addresses ahead of the window.
+void get_operation_state::more_addresses() {
+  if (deriving || over || next_address == last_chunk || addresses.size() >= options.window)
+    return;
+  deriving = true;
+  address_job job{pad_space::data, {}};
+  const auto first = next_address;
+  const auto count = std::min<std::uint64_t>(options.address_batch, last_chunk - first);
+  for (std::uint64_t i = 0; i < count; ++i)
+    job.numbers.push_back((*value.chunks)[first + i].pad.number);
+  self->request(options.decoders, options.timeout, address_atom_v, std::move(job))
+      .then(
+          [this, first, a = attempt](address_list& derived) {
+            if (over || a != attempt)
+              return;
+            deriving = false;
+            for (std::size_t i = 0; i < derived.size(); ++i)
+              addresses[first + i] = derived[i];
+            next_address = first + derived.size();
+            fill_window();
+          },
+          failing());
+}
+
+void get_operation_state::fill_window() {
+  while (!over && under_way < options.window && next_fetch < next_address) {
+    ++under_way;
+    fetch(next_fetch++);
+  }
+  more_addresses();
+}
+
+void get_operation_state::fetch(std::uint64_t number) {
+  auto node = addresses.extract(number);
+  self->request(options.pads, options.timeout, get_atom_v, pad_query{node.mapped()})
+      .then(
+          [this, number, a = attempt](bytes& record) {
+            if (!over && a == attempt)
+              open(number, std::move(record));
+          },
+          [this, number, a = attempt](caf::error& cause) {
+            if (!over && a == attempt)
+              chunk_failed(number, from_caf(cause));
+          });
+}
+
+void get_operation_state::open(std::uint64_t number, bytes record) {
+  const auto [skip, take] = wanted(number);
+  open_chunk_job job{std::move(record), (*value.chunks)[number], skip, take, std::nullopt};
+  if (const auto* file = std::get_if<file_sink>(&request.sink))
+    job.output = file_slice{file->file, number * value.chunk_size + skip - begin};
+  self->request(options.decoders, options.timeout, open_atom_v, std::move(job))
+      .then(
+          [this, number, a = attempt](bytes& plaintext) {
+            if (!over && a == attempt)
+              opened(number, std::move(plaintext));
+          },
+          [this, number, a = attempt](caf::error& cause) {
+            if (!over && a == attempt)
+              chunk_failed(number, from_caf(cause));
+          });
+}
+
+// -- handing out ---------------------------------------------------------------------------------------------------------
+
+void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
+  const auto [skip, take] = wanted(number);
+  if (std::holds_alternative<chunk_sink_actor>(request.sink)) {
+    ready.emplace(number, std::move(plaintext));
+    return push_ready();
+  }
+  if (std::holds_alternative<std::monostate>(request.sink))
+    std::memcpy(gathered.data() + (number * value.chunk_size + skip - begin), plaintext.data(), plaintext.size());
+  handed_out(take);
+}
+
+// A stream gets its chunks in order, one at a time: a slow reader slows the fetching.
+void get_operation_state::push_ready() {
+  if (pushing || ready.empty() || ready.begin()->first != next_out)
+    return;
+  pushing = true;
+  cannot_restart = true;
+  auto node = ready.extract(ready.begin());
+  ++next_out;
+  const auto size = node.mapped().size();
+  self->request(std::get<chunk_sink_actor>(request.sink), caf::infinite, push_atom_v, std::move(node.mapped()))
+      .then(
+          [this, size](done) {
+            pushing = false;
+            if (over)
+              return;
+            handed_out(size);
+            if (!over)
+              push_ready();
+          },
+          failing());
+}
+
+void get_operation_state::handed_out(std::uint64_t size_bytes) {
+  --under_way;
+  totals.bytes_read += size_bytes;
+  if (request.options.listener)
+    self->send(request.options.listener, progress_atom_v, progress{totals.bytes_read, finish_at - begin, 0});
+  if (totals.bytes_read == finish_at - begin)
+    return finish();
+  fill_window();
+}
+
+// -- trouble -------------------------------------------------------------------------------------------------------------
+
+void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
+  switch (e.code) {
+    // What the store shows when the pad has gone to another value. It may also be damage: the index tells.
+    case errc::pad_not_found:
+    case errc::pad_conflict: return value_moved(number, e);
+    case errc::decrypt_failed:
+    case errc::corrupt_record:
+      return fail_with({errc::decrypt_failed, "chunk " + std::to_string(number) + " of the value, in pad "
+                                                  + std::to_string((*value.chunks)[number].pad.number)
+                                                  + ", is damaged: " + e.message});
+    default: return fail_with({e.code, "reading chunk " + std::to_string(number) + ": " + e.message, e.detail});
+  }
+}
+
+void get_operation_state::value_moved(std::uint64_t number, const error& e) {
+  ++attempt;
+  deriving = false;
+  const auto version = value.version;
+  auto decide = [this, number, e, version](found& now) {
+    if (over)
+      return;
+    if (now.pin != 0)
+      self->send(options.index, release_atom_v, now.pin);
+    if (now.complete && now.complete->version == version)
+      return fail_with({errc::corrupt_record, "chunk " + std::to_string(number) + " of the value is missing: pad "
+                                                  + std::to_string((*value.chunks)[number].pad.number) + ": " + e.message});
+    if (!now.complete)
+      return fail_with({errc::key_not_found, "the key was removed while it was read"});
+    if (cannot_restart)
+      return fail_with({errc::version_mismatch, "the value was replaced while it was read, after part of the old one was "
+                                                "handed out; read it again"});
+    if (++restarts > options.max_restarts)
+      return fail_with({errc::version_mismatch, "the value is replaced faster than it can be read"});
+    start_again();
+  };
+  self->request(options.index, options.timeout, sync_atom_v)
+      .then(
+          [this, decide](sync_report&) {
+            self->request(options.index, options.timeout, find_atom_v, find_request{request.key, false})
+                .then(decide, failing());
+          },
+          failing());
+}
+
+void get_operation_state::start_again() {
+  if (pin != 0)
+    self->send(options.index, release_atom_v, pin);
+  pin = 0;
+  addresses.clear();
+  ready.clear();
+  under_way = 0;
+  look_up();
+}
+
+void get_operation_state::finish() {
+  if (over)
+    return;
+  over = true;
+  if (std::holds_alternative<std::monostate>(request.sink) && value.chunks)
+    totals.value = std::move(gathered).freeze();
+  promise.deliver(totals);
+  end();
+}
+
+void get_operation_state::fail_with(error e) {
+  if (over)
+    return;
+  over = true;
+  promise.deliver(to_caf(e));
+  end();
+}
+
+void get_operation_state::end() {
+  if (pin != 0)
+    self->send(options.index, release_atom_v, pin);
+  self->quit();
+}
+
+get_operation_actor::behavior_type get_operation(get_operation_state::self_pointer self, get_options options) {
+  auto* s = &self->state;
+  s->options = std::move(options);
+  auto cancel = [s] { s->fail_with({errc::cancelled, "the get was cancelled"}); };
+  self->set_down_handler([cancel](caf::down_msg&) { cancel(); });
+  return {
+      [s, self](get_atom, get_request& request) -> caf::result<get_result> {
+        auto promise = self->make_response_promise<get_result>();
+        if (auto asking = self->current_sender())
+          self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        s->start(std::move(request), promise);
+        return promise;
+      },
+      [cancel](cancel_atom) { cancel(); },
+  };
+}
+
+}  // namespace mutant

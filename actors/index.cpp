@@ -1,0 +1,285 @@
+#include "actors/index.hpp"
+
+#include <algorithm>
+
+#include "core/index/codec.hpp"
+
+namespace mutant {
+
+namespace {
+
+constexpr std::uint32_t max_reserved_at_once = 1024;
+constexpr std::uint32_t max_listed_at_once = 4096;
+// A reservation looks at this many free pads that it may not take before it goes on above next_pad instead.
+constexpr unsigned max_free_skipped = 512;
+
+list_item describe(const listed_item& item) {
+  list_item out;
+  out.key = item.key;
+  if (const auto* e = item.complete) {
+    out.size = e->size;
+    out.modified_ms = e->modified_ms;
+    out.version = e->version;
+    out.chunks = e->chunk_count();
+  }
+  if (const auto* u = item.pending) {
+    out.pending = true;
+    out.pending_done = u->bytes_done;
+    out.pending_size = u->size;
+  }
+  return out;
+}
+
+}  // namespace
+
+result<void> index_options::validate() const {
+  if (!pads || !decoders)
+    return fail(errc::invalid_argument, "an index needs a pad store and decoders");
+  if (ring_slots < min_ring_slots || ring_slots > max_ring_slots)
+    return fail(errc::invalid_argument, "a log ring has from " + std::to_string(min_ring_slots) + " to "
+                                            + std::to_string(max_ring_slots) + " slots");
+  if (max_batch_bytes < commit_overhead_bytes || max_batch_bytes > max_plaintext_bytes
+      || max_part_bytes > max_plaintext_bytes)
+    return fail(errc::invalid_argument, "a commit or a snapshot part is at most one pad");
+  return {};
+}
+
+// -- look-ups and pins ---------------------------------------------------------------------------------------------------
+
+found index_actor_state::find(const find_request& request, const caf::strong_actor_ptr& asking) {
+  found out;
+  if (const auto* pending = data.find_upload(request.key))
+    out.pending = std::make_shared<const upload>(*pending);
+  const auto* complete = data.find(request.key);
+  if (complete == nullptr)
+    return out;
+  out.complete = *complete;
+  if (request.pin && complete->chunks && asking) {
+    out.pin = ++last_pin;
+    auto owner = caf::actor_cast<caf::actor_addr>(asking);
+    if (owners.find(owner) == owners.end())
+      self->monitor(owner);
+    owners[owner].pins.insert(out.pin);
+    pins.emplace(out.pin, pinned{request.key, complete->chunks, owner});
+    pins_by_key.emplace(request.key, out.pin);
+  }
+  return out;
+}
+
+void index_actor_state::release(std::uint64_t pin) {
+  auto at = pins.find(pin);
+  if (at == pins.end())
+    return;
+  if (at->second.blocks)
+    for (const auto& c : *at->second.chunks)
+      if (auto b = blocked.find(c.pad.number); b != blocked.end() && --b->second == 0)
+        blocked.erase(b);
+  auto [first, last] = pins_by_key.equal_range(at->second.key);
+  for (auto i = first; i != last; ++i)
+    if (i->second == pin) {
+      pins_by_key.erase(i);
+      break;
+    }
+  if (auto owner = owners.find(at->second.owner); owner != owners.end())
+    owner->second.pins.erase(pin);
+  pins.erase(at);
+}
+
+list_page index_actor_state::list(const list_request& request) const {
+  list_page page;
+  for (const auto& item : data.list(request.prefix, request.after, std::min(request.limit, max_listed_at_once)))
+    page.push_back(describe(item));
+  return page;
+}
+
+index_stats index_actor_state::stats() const {
+  auto out = counts;
+  out.totals = data.totals();
+  out.sequence = data.sequence();
+  out.snapshot_sequence = known_root.sequence;
+  out.ring_slots = known_root.ring_slots;
+  out.parts = known_root.parts.size();
+  for (const auto& part : known_root.parts)
+    out.part_bytes += part.size;
+  return out;
+}
+
+// -- reservations --------------------------------------------------------------------------------------------------------
+
+result<pad_list> index_actor_state::reserve(std::uint32_t count, const caf::strong_actor_ptr& owner) {
+  if (count == 0 || count > max_reserved_at_once)
+    return fail(errc::invalid_argument, "from 1 to 1024 pads can be reserved at once");
+  pad_list out;
+  auto hand_out = [&](std::uint64_t number, std::uint64_t stored_counter) {
+    held.insert(number);
+    out.push_back({number, stored_counter + 1});
+  };
+  auto usable = [&](std::uint64_t number) { return !held.contains(number) && !blocked.contains(number); };
+
+  // What we wrote ourselves and nobody committed.
+  for (auto i = dirty.begin(); i != dirty.end() && out.size() < count;) {
+    auto [number, counter] = *i;
+    if (data.in_use(number)) {
+      i = dirty.erase(i);
+    } else if (usable(number)) {
+      hand_out(number, std::max(counter, data.free_counter(number).value_or(0)));
+      i = dirty.erase(i);
+    } else {
+      ++i;
+    }
+  }
+  // Free pads, going round.
+  auto wrapped = free_cursor == 0;
+  for (unsigned skipped = 0; out.size() < count && skipped < max_free_skipped;) {
+    auto pad = data.next_free(free_cursor);
+    if (!pad) {
+      if (wrapped)
+        break;
+      wrapped = true;
+      free_cursor = 0;
+      continue;
+    }
+    free_cursor = pad->number + 1;
+    auto fought = contested.find(pad->number);
+    if (!usable(pad->number) || (fought != contested.end() && fought->second > pad->counter)) {
+      ++skipped;
+      continue;
+    }
+    if (fought != contested.end())
+      contested.erase(fought);
+    hand_out(pad->number, pad->counter);
+  }
+  // Pads that nobody ever had.
+  next_new = std::max(next_new, data.next_pad());
+  for (; out.size() < count; ++next_new)
+    if (usable(next_new) && !contested.contains(next_new))
+      hand_out(next_new, 0);
+
+  if (owner) {
+    auto address = caf::actor_cast<caf::actor_addr>(owner);
+    if (owners.find(address) == owners.end())
+      self->monitor(address);
+    for (const auto& pad : out)
+      owners[address].reserved[pad.number] = pad.counter;
+  }
+  return out;
+}
+
+void index_actor_state::take_back(const returned_pads& returned, const caf::actor_addr& owner) {
+  auto at = owners.find(owner);
+  for (const auto& pad : returned.pads) {
+    // Only what was reserved can come back: a pad that a commit took over is no longer the operation's to return.
+    if (at == owners.end() || at->second.reserved.erase(pad.number) == 0)
+      continue;
+    held.erase(pad.number);
+    if (returned.what == returned_pads::state::written)
+      dirty[pad.number] = pad.counter;
+    else if (returned.what == returned_pads::state::contested)
+      contested[pad.number] = pad.counter;
+    else if (pad.number + 1 == next_new && pad.number >= data.next_pad())
+      --next_new;
+  }
+}
+
+void index_actor_state::owner_down(const caf::actor_addr& owner) {
+  auto at = owners.find(owner);
+  if (at == owners.end())
+    return;
+  // It may have written any of them, and writes of it may still be on their way: the next counter is above either.
+  for (auto [number, counter] : at->second.reserved) {
+    held.erase(number);
+    dirty[number] = counter;
+  }
+  auto its_pins = std::move(at->second.pins);
+  owners.erase(at);
+  for (auto pin : its_pins)
+    release(pin);
+}
+
+// After this every request is answered with the error and nothing is written any more.
+void index_actor_state::fail_all(error e) {
+  failure = std::move(e);
+  auto waiting = std::move(held_back);
+  for (auto& step : waiting)
+    step();
+  for (auto* list : {&in_flight})
+    for (auto& w : *list)
+      w.promise.deliver(to_caf(*failure));
+  in_flight.clear();
+  for (auto& w : queue)
+    w.promise.deliver(to_caf(*failure));
+  queue.clear();
+}
+
+// -- behaviour -----------------------------------------------------------------------------------------------------------
+
+template <class Out, class F>
+caf::result<Out> index_actor_state::when_open(F f) {
+  if (failure)
+    return to_caf(*failure);
+  if (is_open)
+    return f();
+  auto promise = self->make_response_promise<Out>();
+  // The sender is not the current one any more when this runs: handlers that need it take it before.
+  held_back.push_back([this, promise, f]() mutable {
+    if (failure) {
+      promise.deliver(to_caf(*failure));
+      return;
+    }
+    caf::result<Out> r = f();
+    if (r.flag == caf::rt_error)
+      promise.deliver(std::move(r.err));
+    else if (r.flag == caf::rt_value)
+      promise.deliver(std::move(r.value.template get_mutable_as<Out>(0)));
+  });
+  return promise;
+}
+
+index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me, index_options options) {
+  auto* s = &me->state;
+  s->options = std::move(options);
+  me->set_down_handler([s](caf::down_msg& down) { s->owner_down(down.source); });
+  s->open();
+  return {
+      [s](find_atom, find_request& request) {
+        return s->when_open<found>([s, request = std::move(request), asking = s->self->current_sender()]()
+                                       -> caf::result<found> { return s->find(request, asking); });
+      },
+      [s](release_atom, std::uint64_t pin) { s->release(pin); },
+      [s](reserve_atom, std::uint32_t count) {
+        return s->when_open<pad_list>([s, count, owner = s->self->current_sender()]() -> caf::result<pad_list> {
+          auto pads = s->reserve(count, owner);
+          if (!pads)
+            return to_caf(pads.error());
+          return std::move(*pads);
+        });
+      },
+      [s](release_atom, const returned_pads& pads) {
+        s->take_back(pads, caf::actor_cast<caf::actor_addr>(s->self->current_sender()));
+      },
+      [s](commit_atom, commit_request& request) -> caf::result<commit_result> {
+        if (s->failure)
+          return to_caf(*s->failure);
+        auto promise = s->self->make_response_promise<commit_result>();
+        s->enqueue_commit(std::move(request), promise, s->self->current_sender());
+        return promise;
+      },
+      [s](list_atom, list_request& request) {
+        return s->when_open<list_page>(
+            [s, request = std::move(request)]() -> caf::result<list_page> { return s->list(request); });
+      },
+      [s](stats_atom) {
+        return s->when_open<index_stats>([s]() -> caf::result<index_stats> { return s->stats(); });
+      },
+      [s](sync_atom) -> caf::result<sync_report> {
+        if (s->failure)
+          return to_caf(*s->failure);
+        auto promise = s->self->make_response_promise<sync_report>();
+        s->sync(promise);
+        return promise;
+      },
+      [](deferred& later) { later.run(); },
+  };
+}
+
+}  // namespace mutant

@@ -1,0 +1,179 @@
+// The index actor: owns the master index and writes it to the store as a log of commits. docs/design.md section 4.
+//
+// Metadata access is ordered by this actor's mailbox: there is no lock. One log write is in flight at a time; requests that
+// arrive meanwhile share the next one. A look-up reads the last durable state and never waits for a write. CPU-bound work
+// goes to the decoders, I/O to the pad workers; no handler blocks.
+//
+// Files: index.cpp (messages, reservations, pins), index_log.cpp (opening, reading forward, writing commits),
+// index_snapshot.cpp (parts and root).
+#pragma once
+
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "actors/interfaces.hpp"
+#include "core/index/state.hpp"
+
+namespace mutant {
+
+struct index_options {
+  pad_store_actor pads;        // a pool of pad workers
+  decoder_actor decoders;      // a pool of decoders
+  writer_id writer{};          // random, unless a test says otherwise
+  std::uint64_t ring_slots = default_ring_slots;         // of an index that this store creates
+  std::size_t max_batch_bytes = 1u << 20;                // of one commit; a single request may be larger, up to one pad
+  std::size_t max_waiting_commits = 65536;               // requests beyond are `overloaded`
+  std::size_t max_part_bytes = max_plaintext_bytes;
+  std::uint64_t snapshot_log_bytes = 8u << 20;           // a root is due after this much log, or half the ring
+  std::uint64_t min_compaction_bytes = 1u << 20;         // deltas below this never cause a full snapshot
+  std::size_t max_delta_parts = 256;
+  std::chrono::milliseconds timeout{300'000};            // for one request to a pool; above all that a worker tries
+  std::chrono::milliseconds retry_pause{250};            // before a root write or a snapshot is tried again
+
+  result<void> validate() const;
+};
+
+// The index's interface, and its own messages to itself.
+using index_self_actor = index_actor::extend<reacts_to<deferred>>;
+
+struct index_actor_state {
+  using self_pointer = index_self_actor::stateful_pointer<index_actor_state>;
+  static inline const char* name = "index";
+
+  explicit index_actor_state(index_self_actor::pointer me) : self(me) {}
+
+  struct waiting_commit {
+    commit_request request;
+    caf::typed_response_promise<commit_result> promise;
+    std::vector<pad_ref> pads;    // new pads that it names; held until the outcome is known
+  };
+
+  // -- index.cpp: what the handlers call -------------------------------------------------------------------------------
+  // Runs now, or when the index is open; a failed index answers its error instead.
+  template <class Out, class F>
+  caf::result<Out> when_open(F f);
+  found find(const find_request& request, const caf::strong_actor_ptr& asking);
+  void release(std::uint64_t pin);
+  result<pad_list> reserve(std::uint32_t count, const caf::strong_actor_ptr& owner);
+  void take_back(const returned_pads& pads, const caf::actor_addr& owner);
+  list_page list(const list_request& request) const;
+  index_stats stats() const;
+  void owner_down(const caf::actor_addr& owner);
+  void fail_all(error e);
+
+  // -- index_log.cpp -----------------------------------------------------------------------------------------------------
+  using next_step = std::function<void()>;
+  void open();
+  void load_root(std::function<void(std::optional<opened_root>)> then);
+  void open_from(const opened_root& found_root);
+  void load_parts(std::shared_ptr<const opened_root> from, std::size_t at);
+  void became_open();
+  // Reads commits from sequence + 1 until a slot is not written yet; `then` runs at the end.
+  void read_forward(std::size_t window, next_step then);
+  void fetch_log(std::uint64_t first, std::vector<pad_address> addresses, next_step then);
+  void apply_fetched(std::uint64_t first, std::vector<std::optional<bytes>> records, next_step then);
+  result<void> apply_commit(const commit& c);
+  void enqueue_commit(commit_request request, caf::typed_response_promise<commit_result> promise,
+                      const caf::strong_actor_ptr& owner);
+  void sync(caf::typed_response_promise<sync_report> promise);
+  void pump();
+  void write_commit();
+  result<void> add_to_batch(const commit_request& request);
+  void committed(std::size_t record_bytes);
+  void commit_refused(const error& e);
+  void give_up(waiting_commit& w, const error& e, bool doubt);
+  void after_apply(const std::vector<operation>& operations);
+  void with_slot_addresses(std::uint64_t first, std::size_t count, std::function<void(std::vector<pad_address>)> then);
+
+  // -- index_snapshot.cpp ------------------------------------------------------------------------------------------------
+  using root_written = std::function<void(result<void>)>;
+  void snapshot_if_due();
+  void start_delta();
+  void finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage, std::vector<part_ref> written,
+                    std::shared_ptr<const index_changes> changes);
+  void start_compaction();
+  void compact_next();
+  void finish_compaction();
+  void abandon_compaction();
+  // Writes parts one after the other to fresh part pads; `then` gets their places, or the error and those written so far.
+  void write_parts(part_list parts, bool base, std::uint64_t sequence, std::vector<part_ref> written,
+                   std::function<void(result<void>, std::vector<part_ref>)> then);
+  void write_part(part_ptr part, bool base, std::uint64_t sequence, std::function<void(result<part_ref>)> then);
+  // Replaces the root pad. `then` gets ok, or pad_conflict when another writer replaced it first (known_root is then
+  // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying.
+  void replace_root(root next, root_written then);
+  void put_root(std::shared_ptr<const root> next, bytes record, root_written then);
+  // Best effort: what stays behind is found by purge.
+  void erase_parts(const std::vector<part_ref>& parts);
+  void pause_snapshots();
+
+  // -- state -----------------------------------------------------------------------------------------------------------
+  struct pinned {
+    std::string key;
+    std::shared_ptr<const chunk_list> chunks;
+    caf::actor_addr owner;
+    bool blocks = false;          // its pads are free by now, and listed in blocked
+  };
+  struct owner_record {
+    std::map<std::uint64_t, std::uint64_t> reserved;   // number -> the counter to write with
+    std::set<std::uint64_t> pins;
+  };
+
+  index_self_actor::pointer self;
+  index_options options;
+  index_state data;
+
+  bool is_open = false;
+  std::optional<error> failure;
+  std::vector<next_step> held_back;             // messages that wait for opening
+  bool reload_wanted = false;                   // a newer root is known; open() as soon as nothing is being written
+  unsigned restarts = 0;
+  unsigned holes_seen = 0;
+  sync_report incoming;                         // what reading forward brought since it was reset
+
+  root known_root;
+  std::uint64_t root_counter = 0;               // 0: the store has no root
+  pad_address root_address{};
+  std::unordered_map<std::uint64_t, pad_address> slot_addresses;
+
+  std::deque<waiting_commit> queue;
+  std::vector<waiting_commit> in_flight;
+  std::optional<index_batch> batch;
+  bool writing = false;                         // a commit is being written, or the log is being read: one at a time
+  std::vector<caf::typed_response_promise<sync_report>> syncs;
+  std::uint64_t log_bytes_since_root = 0;
+
+  std::map<caf::actor_addr, owner_record> owners;
+  std::unordered_set<std::uint64_t> held;                   // reserved, or named by a commit on its way
+  std::unordered_map<std::uint64_t, std::uint64_t> dirty;   // ours, written, not committed: number -> counter
+  std::unordered_map<std::uint64_t, std::uint64_t> contested;  // another writer's: number -> counter seen
+  std::multimap<std::uint64_t, pad_ref> in_doubt;           // by the sequence number that decides about them
+  std::uint64_t next_new = 0;                               // pads from here on were never handed out by us
+  std::uint64_t free_cursor = 0;
+
+  std::map<std::uint64_t, pinned> pins;
+  std::multimap<std::string, std::uint64_t, std::less<>> pins_by_key;
+  std::unordered_map<std::uint64_t, std::uint32_t> blocked; // free, but still being read: number -> readers
+  std::uint64_t last_pin = 0;
+
+  bool delta_running = false;
+  bool root_busy = false;                       // a root is being written
+  bool snapshots_paused = false;                // after a failure, for retry_pause
+  std::uint64_t next_part = 0;                  // part pads from here on were never written by us
+  struct compaction {
+    std::shared_ptr<part_cutter> cutter;
+    std::uint64_t sequence = 0;
+    std::uint64_t next_pad = 0;
+    std::vector<part_ref> written;
+    bool complete = false;                      // all parts are written; the root is next
+  };
+  std::optional<compaction> compacting;
+
+  index_stats counts;                           // the counters since opening
+};
+
+index_self_actor::behavior_type index_manager(index_actor_state::self_pointer self, index_options options);
+
+}  // namespace mutant

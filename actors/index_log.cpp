@@ -1,0 +1,575 @@
+// Opening the index, reading the log forward, writing commits.
+#include <algorithm>
+
+#include "actors/index.hpp"
+#include "core/index/codec.hpp"
+#include "core/index/ring.hpp"
+
+namespace mutant {
+
+namespace {
+
+constexpr unsigned max_restarts = 32;       // of opening, because a root moved on under us
+constexpr unsigned max_hole_checks = 4;
+constexpr std::size_t parts_in_flight = 4;
+constexpr std::size_t max_window = 32;      // log slots read at once
+
+// The pads that an operation refers to as new.
+void collect_pads(const operation& op, std::vector<pad_ref>& out) {
+  auto add = [&](const chunk_list& chunks) {
+    for (const auto& c : chunks)
+      if (!c.kept())
+        out.push_back(c.pad);
+  };
+  if (const auto* put = std::get_if<put_op>(&op)) {
+    if (put->value.chunks)
+      add(*put->value.chunks);
+  } else if (const auto* extend = std::get_if<extend_upload_op>(&op)) {
+    add(extend->chunks);
+  } else if (const auto* complete = std::get_if<complete_upload_op>(&op)) {
+    add(complete->tail);
+  }
+}
+
+// The key whose entry an operation replaces or takes away; null: none.
+const std::string* replaced_key(const operation& op) {
+  if (const auto* put = std::get_if<put_op>(&op))
+    return &put->key;
+  if (const auto* remove = std::get_if<remove_op>(&op))
+    return &remove->key;
+  if (const auto* complete = std::get_if<complete_upload_op>(&op))
+    return &complete->key;
+  return nullptr;
+}
+
+bool is_lost_race(errc code) noexcept {
+  return code == errc::pad_conflict || code == errc::stale_counter;
+}
+
+// The store may or may not have the record after this.
+bool leaves_doubt(errc code) noexcept {
+  return code == errc::timeout || code == errc::unreachable || code == errc::io_error;
+}
+
+}  // namespace
+
+// -- opening -------------------------------------------------------------------------------------------------------------
+
+void index_actor_state::open() {
+  is_open = false;
+  writing = true;
+  reload_wanted = false;
+  if (++restarts > max_restarts)
+    return fail_all({errc::timeout, "the index kept changing while it was read; other writers are too busy, try again"});
+  auto start = [this] {
+    load_root([this](std::optional<opened_root> there) {
+      if (there)
+        return open_from(*there);
+      // No root: a store without an index, or one that lost it. The first commit of any index lies in slot 1.
+      with_slot_addresses(1, 1, [this](std::vector<pad_address> first) {
+        self->request(options.pads, options.timeout, head_atom_v, pad_query{first.front()})
+            .then(
+                [this](bytes&) {
+                  // Another process may have created both just now.
+                  load_root([this](std::optional<opened_root> late) {
+                    if (late)
+                      return open_from(*late);
+                    fail_all({errc::index_corrupt,
+                              "the index root is missing, but its log has commits. Nothing was written. Restore the store "
+                              "from a copy"});
+                  });
+                },
+                [this](caf::error& cause) {
+                  auto e = from_caf(cause);
+                  if (e.code != errc::pad_not_found)
+                    return fail_all(std::move(e));
+                  root_counter = 0;
+                  known_root = root{};
+                  known_root.ring_slots = options.ring_slots;
+                  data = index_state{};
+                  became_open();
+                });
+      });
+    });
+  };
+  self->request(options.decoders, options.timeout, address_atom_v, address_job{pad_space::root, {0}})
+      .then(
+          [this, start](address_list& addresses) {
+            root_address = addresses.front();
+            start();
+          },
+          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+void index_actor_state::load_root(std::function<void(std::optional<opened_root>)> then) {
+  self->request(options.pads, options.timeout, get_atom_v, pad_query{root_address})
+      .then(
+          [this, then](bytes& record) {
+            self->request(options.decoders, options.timeout, open_atom_v, open_root_job{std::move(record)})
+                .then([then](opened_root& opened) { then(std::move(opened)); },
+                      [this](caf::error& cause) { fail_all(from_caf(cause)); });
+          },
+          [this, then](caf::error& cause) {
+            auto e = from_caf(cause);
+            if (e.code == errc::pad_not_found)
+              return then(std::nullopt);
+            if (e.code == errc::corrupt_record)
+              e = {errc::index_corrupt, "the index root is damaged: " + e.message};
+            fail_all(std::move(e));
+          });
+}
+
+void index_actor_state::open_from(const opened_root& opened) {
+  slot_addresses.clear();
+  data = index_state{};
+  load_parts(std::make_shared<const opened_root>(opened), 0);
+}
+
+// Parts come in groups of a few, and are applied in order.
+void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std::size_t at) {
+  const auto& parts = from->what.parts;
+  if (at == parts.size()) {
+    if (auto loaded = data.finish_load(from->what.sequence, from->what.next_pad); !loaded)
+      return fail_all(loaded.error());
+    known_root = from->what;
+    root_counter = from->counter;
+    next_part = std::max(next_part, known_root.next_part);
+    log_bytes_since_root = 0;
+    return read_forward(4, [this] { became_open(); });
+  }
+  const auto end = std::min(parts.size(), at + parts_in_flight);
+  auto group = std::make_shared<std::vector<part_ptr>>(end - at);
+  auto left = std::make_shared<std::size_t>(end - at);
+  auto arrived = [this, from, at, end, group, left] {
+    if (failure || --*left != 0)
+      return;
+    if (std::ranges::count(*group, nullptr) != 0)
+      return open();  // the root moved on
+    for (const auto& part : *group)
+      if (auto loaded = data.load(*part); !loaded)
+        return fail_all(loaded.error());
+    load_parts(from, end);
+  };
+  // A part that is gone was replaced together with the root; if the root is still the same, it is lost.
+  auto gone = [this, from, arrived](std::uint64_t number, const error& e) {
+    if (e.code != errc::pad_not_found && e.code != errc::pad_conflict && e.code != errc::corrupt_record)
+      return fail_all(e);
+    load_root([this, from, arrived, number, e](std::optional<opened_root> now) {
+      if (now && now->counter != from->counter)
+        return arrived();
+      fail_all({errc::index_corrupt, "index snapshot part " + std::to_string(number) + " is missing or damaged: " + e.message
+                                         + ". Nothing was written. Restore the store from a copy"});
+    });
+  };
+  address_job job{pad_space::part, {}};
+  for (auto i = at; i < end; ++i)
+    job.numbers.push_back(parts[i].pad.number);
+  self->request(options.decoders, options.timeout, address_atom_v, std::move(job))
+      .then(
+          [this, from, at, group, arrived, gone](address_list& addresses) {
+            for (std::size_t i = 0; i < addresses.size(); ++i) {
+              const auto& part = from->what.parts[at + i];
+              self->request(options.pads, options.timeout, get_atom_v, pad_query{addresses[i]})
+                  .then(
+                      [this, part, group, i, arrived, gone](bytes& record) {
+                        self->request(options.decoders, options.timeout, open_atom_v,
+                                      open_part_job{std::move(record), part})
+                            .then(
+                                [group, i, arrived](part_ptr& opened) {
+                                  (*group)[i] = std::move(opened);
+                                  arrived();
+                                },
+                                [part, gone](caf::error& cause) { gone(part.pad.number, from_caf(cause)); });
+                      },
+                      [part, gone](caf::error& cause) { gone(part.pad.number, from_caf(cause)); });
+            }
+          },
+          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+void index_actor_state::became_open() {
+  is_open = true;
+  writing = false;
+  restarts = 0;
+  auto waiting = std::move(held_back);
+  held_back.clear();
+  for (auto& step : waiting)
+    step();
+  auto answers = std::move(syncs);
+  syncs.clear();
+  incoming.sequence = data.sequence();
+  for (auto& promise : answers)
+    promise.deliver(incoming);
+  pump();
+}
+
+// -- reading forward -----------------------------------------------------------------------------------------------------
+
+void index_actor_state::with_slot_addresses(std::uint64_t first, std::size_t count,
+                                            std::function<void(std::vector<pad_address>)> then) {
+  const auto slots = known_root.ring_slots != 0 ? known_root.ring_slots : options.ring_slots;
+  address_job missing{pad_space::log, {}};
+  for (std::size_t i = 0; i < count; ++i)
+    if (auto slot = slot_of(first + i, slots); !slot_addresses.contains(slot))
+      missing.numbers.push_back(slot);
+  auto collect = [this, first, count, slots, then] {
+    std::vector<pad_address> out;
+    for (std::size_t i = 0; i < count; ++i)
+      out.push_back(slot_addresses.at(slot_of(first + i, slots)));
+    then(std::move(out));
+  };
+  if (missing.numbers.empty())
+    return collect();
+  auto numbers = missing.numbers;
+  self->request(options.decoders, options.timeout, address_atom_v, std::move(missing))
+      .then(
+          [this, numbers, collect](address_list& addresses) {
+            for (std::size_t i = 0; i < numbers.size(); ++i)
+              slot_addresses[numbers[i]] = addresses[i];
+            collect();
+          },
+          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+void index_actor_state::read_forward(std::size_t window, next_step then) {
+  window = std::min<std::size_t>(window, std::min<std::uint64_t>(max_window, known_root.ring_slots));
+  const auto first = data.sequence() + 1;
+  with_slot_addresses(first, window, [this, first, then](std::vector<pad_address> addresses) {
+    fetch_log(first, std::move(addresses), then);
+  });
+}
+
+void index_actor_state::fetch_log(std::uint64_t first, std::vector<pad_address> addresses, next_step then) {
+  auto records = std::make_shared<std::vector<std::optional<bytes>>>(addresses.size());
+  auto left = std::make_shared<std::size_t>(addresses.size());
+  auto arrived = [this, first, records, left, then] {
+    if (!failure && --*left == 0)
+      apply_fetched(first, std::move(*records), then);
+  };
+  for (std::size_t i = 0; i < addresses.size(); ++i)
+    self->request(options.pads, options.timeout, get_atom_v, pad_query{addresses[i]})
+        .then(
+            [records, i, arrived](bytes& record) {
+              (*records)[i] = std::move(record);
+              arrived();
+            },
+            [this, first, i, arrived](caf::error& cause) {
+              auto e = from_caf(cause);
+              if (e.code == errc::pad_not_found)
+                return arrived();
+              if (e.code == errc::corrupt_record)
+                e = {errc::index_corrupt, "commit " + std::to_string(first + i) + " is damaged: " + e.message};
+              fail_all(std::move(e));
+            });
+}
+
+// Decides, for slots first, first + 1 …, which hold their commit of this lap, and applies those up to the first that does
+// not. A damaged record is an error, never the end of the log; so is a gap that stays.
+void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::optional<bytes>> records, next_step then) {
+  const auto slots = known_root.ring_slots;
+  std::size_t present = 0;
+  bool later = false;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    std::uint64_t counter = 0;
+    if (records[i]) {
+      auto header = parse_header(*records[i]);
+      if (!header)
+        return fail_all({errc::index_corrupt, "commit " + std::to_string(first + i) + " in log slot "
+                                                  + std::to_string(slot_of(first + i, slots))
+                                                  + " is damaged: " + header.error().message
+                                                  + ". Nothing was written. Restore the store from a copy"});
+      counter = header->counter;
+    }
+    if (counter > counter_of(first + i, slots)) {
+      incoming.reloaded = true;
+      return open();  // a whole ring behind
+    }
+    if (counter == counter_of(first + i, slots)) {
+      if (present == i)
+        ++present;
+      else
+        later = true;
+    }
+  }
+  if (present == 0 && later) {
+    // The reads are not one moment: commit `first` may have been written after we looked. A gap that stays is damage.
+    if (++holes_seen > max_hole_checks)
+      return fail_all({errc::index_corrupt, "commit " + std::to_string(first)
+                                                + " is missing from the log, but a later one is there. Nothing was "
+                                                  "written. Restore the store from a copy"});
+    return read_forward(records.size(), then);
+  }
+  if (present == 0) {
+    holes_seen = 0;
+    return then();
+  }
+  const auto all = present == records.size();
+  auto decoded = std::make_shared<std::vector<commit_ptr>>(present);
+  auto left = std::make_shared<std::size_t>(present);
+  auto window = records.size();
+  for (std::size_t i = 0; i < present; ++i) {
+    log_bytes_since_root += records[i]->size();
+    self->request(options.decoders, options.timeout, open_atom_v,
+                  open_commit_job{std::move(*records[i]), first + i, slots})
+        .then(
+            [this, decoded, left, i, all, later, window, then](commit_ptr& opened) {
+              (*decoded)[i] = std::move(opened);
+              if (failure || --*left != 0)
+                return;
+              for (const auto& c : *decoded)
+                if (auto applied = apply_commit(*c); !applied)
+                  return fail_all(applied.error());
+              holes_seen = 0;
+              if (all || later)
+                read_forward(window * 2, then);
+              else
+                then();
+            },
+            [this](caf::error& cause) { fail_all(from_caf(cause)); });
+  }
+}
+
+result<void> index_actor_state::apply_commit(const commit& c) {
+  index_batch replayed(data);
+  for (const auto& op : c.operations)
+    if (auto added = replayed.add(op); !added)
+      return fail(errc::index_corrupt, "commit " + std::to_string(c.sequence) + " does not fit the index before it: "
+                                           + added.error().message + ". Nothing was written");
+  data.apply(std::move(replayed));
+  ++incoming.commits;
+  after_apply(c.operations);
+  return {};
+}
+
+// What the new state means for pins, and for pads whose fate was open.
+void index_actor_state::after_apply(const std::vector<operation>& operations) {
+  auto check = [this](const std::string& key) {
+    auto [first, last] = pins_by_key.equal_range(key);
+    for (auto i = first; i != last; ++i) {
+      auto& pin = pins.at(i->second);
+      const auto* now = data.find(key);
+      if (pin.blocks || (now != nullptr && now->chunks == pin.chunks))
+        continue;
+      pin.blocks = true;
+      for (const auto& c : *pin.chunks)
+        ++blocked[c.pad.number];
+    }
+  };
+  if (!pins.empty())
+    for (const auto& op : operations) {
+      if (const auto* key = replaced_key(op))
+        check(*key);
+      else if (const auto* rename = std::get_if<rename_op>(&op))
+        check(rename->from);
+    }
+  while (!in_doubt.empty() && in_doubt.begin()->first <= data.sequence()) {
+    const auto pad = in_doubt.begin()->second;
+    held.erase(pad.number);
+    if (!data.in_use(pad.number))
+      dirty[pad.number] = pad.counter;
+    in_doubt.erase(in_doubt.begin());
+  }
+}
+
+void index_actor_state::sync(caf::typed_response_promise<sync_report> promise) {
+  syncs.push_back(promise);
+  if (!writing)
+    pump();
+}
+
+// -- commits -------------------------------------------------------------------------------------------------------------
+
+void index_actor_state::enqueue_commit(commit_request request, caf::typed_response_promise<commit_result> promise,
+                                       const caf::strong_actor_ptr& owner) {
+  waiting_commit w{std::move(request), promise, {}};
+  std::size_t size = commit_overhead_bytes;
+  for (const auto& op : w.request.operations) {
+    collect_pads(op, w.pads);
+    size += encoded_bytes_bound(op);
+  }
+  if (auto at = owners.find(caf::actor_cast<caf::actor_addr>(owner)); at != owners.end())
+    std::erase_if(w.pads, [&](const pad_ref& pad) { return at->second.reserved.erase(pad.number) == 0; });
+  else
+    w.pads.clear();
+  auto refuse = [&](error e) {
+    for (const auto& pad : w.pads) {
+      held.erase(pad.number);
+      dirty[pad.number] = pad.counter;
+    }
+    w.promise.deliver(to_caf(e));
+  };
+  if (w.request.operations.empty())
+    return refuse({errc::invalid_argument, "a commit needs at least one operation"});
+  if (size > max_plaintext_bytes)
+    return refuse({errc::too_large, "a change of the index of " + std::to_string(size) + " bytes does not fit one commit"});
+  if (queue.size() >= options.max_waiting_commits)
+    return refuse({errc::overloaded, "too many changes of the index are waiting; try again later"});
+  queue.push_back(std::move(w));
+  pump();
+}
+
+// The one place that decides what the index does next: read the log for those who asked, or write the next commit.
+void index_actor_state::pump() {
+  if (!is_open || writing || failure)
+    return;
+  if (reload_wanted) {
+    incoming.reloaded = true;
+    return open();
+  }
+  if (!syncs.empty() && root_counter != 0) {
+    writing = true;
+    incoming = {};
+    return read_forward(1, [this] { became_open(); });
+  }
+  if (queue.empty() && syncs.empty())
+    return;
+  if (root_counter == 0) {
+    // The first commit makes the root; the first sync looks whether another process did.
+    writing = true;
+    if (queue.empty()) {
+      incoming = {};
+      return open();
+    }
+    root first;
+    first.ring_slots = options.ring_slots;
+    return replace_root(std::move(first), [this](result<void> made) {
+      writing = false;
+      if (made)
+        return pump();
+      if (made.error().code == errc::pad_conflict) {
+        reload_wanted = true;
+        return pump();
+      }
+      auto refused = std::move(queue);
+      queue.clear();
+      for (auto& w : refused)
+        w.promise.deliver(to_caf(made.error()));
+    });
+  }
+  if (data.sequence() + 1 > known_root.sequence + known_root.ring_slots)
+    return snapshot_if_due();  // the slot still holds a commit that no root covers; pump is called when one does
+  write_commit();
+}
+
+void index_actor_state::write_commit() {
+  batch.emplace(data);
+  std::size_t size = commit_overhead_bytes;
+  while (!queue.empty()) {
+    auto& w = queue.front();
+    std::size_t share = 0;
+    for (const auto& op : w.request.operations)
+      share += encoded_bytes_bound(op);
+    if (!in_flight.empty() && size + share > options.max_batch_bytes)
+      break;
+    auto accepted = add_to_batch(w.request);
+    if (accepted) {
+      size += share;
+      in_flight.push_back(std::move(w));
+    } else {
+      give_up(w, accepted.error(), false);
+    }
+    queue.pop_front();
+  }
+  if (in_flight.empty()) {
+    batch.reset();
+    return;
+  }
+  writing = true;
+  auto what = std::make_shared<commit>();
+  what->sequence = data.sequence() + 1;
+  what->writer = options.writer;
+  what->operations = batch->operations();
+  self->request(options.decoders, options.timeout, seal_atom_v, seal_commit_job{std::move(what), known_root.ring_slots})
+      .then(
+          [this](bytes& record) {
+            const auto size_bytes = record.size();
+            self->request(options.pads, options.timeout, put_atom_v, std::move(record))
+                .then([this, size_bytes](done) { committed(size_bytes); },
+                      [this](caf::error& cause) { commit_refused(from_caf(cause)); });
+          },
+          [this](caf::error& cause) { commit_refused(from_caf(cause)); });
+}
+
+// A request goes into the batch whole or not at all.
+result<void> index_actor_state::add_to_batch(const commit_request& request) {
+  for (const auto& condition : request.conditions) {
+    const auto* now = batch->find(condition.key);
+    if (condition.version == 0 && now != nullptr)
+      return fail(errc::key_exists, "the key is there already, at version " + std::to_string(now->version));
+    if (condition.version != 0 && (now == nullptr || now->version != condition.version))
+      return fail(errc::version_mismatch,
+                  now == nullptr ? "the key is not there; version " + std::to_string(condition.version) + " was asked for"
+                                 : "the key is at version " + std::to_string(now->version) + "; version "
+                                       + std::to_string(condition.version) + " was asked for");
+  }
+  for (std::size_t i = 0; i < request.operations.size(); ++i) {
+    auto added = batch->add(request.operations[i]);
+    if (added)
+      continue;
+    if (i > 0) {
+      // Leave no trace of the operations before: build the batch again from the requests that are in it.
+      batch.emplace(data);
+      for (const auto& w : in_flight)
+        for (const auto& op : w.request.operations)
+          if (auto again = batch->add(op); !again)
+            return again;
+    }
+    return added;
+  }
+  return {};
+}
+
+void index_actor_state::give_up(waiting_commit& w, const error& e, bool doubt) {
+  for (const auto& pad : w.pads) {
+    if (doubt) {
+      in_doubt.emplace(data.sequence() + 1, pad);
+      continue;
+    }
+    held.erase(pad.number);
+    dirty[pad.number] = pad.counter;
+  }
+  w.promise.deliver(to_caf(e));
+}
+
+void index_actor_state::committed(std::size_t record_bytes) {
+  if (failure)
+    return;
+  auto operations = batch->operations();
+  data.apply(std::move(*batch));
+  batch.reset();
+  ++counts.commits;
+  counts.commit_requests += in_flight.size();
+  counts.log_bytes += record_bytes;
+  log_bytes_since_root += record_bytes;
+  for (auto& w : in_flight) {
+    for (const auto& pad : w.pads)
+      held.erase(pad.number);
+    w.promise.deliver(commit_result{data.sequence()});
+  }
+  in_flight.clear();
+  after_apply(operations);
+  writing = false;
+  snapshot_if_due();
+  pump();
+}
+
+void index_actor_state::commit_refused(const error& e) {
+  batch.reset();
+  if (failure)
+    return;
+  if (is_lost_race(e.code)) {
+    // Another writer owns this sequence number: apply its commit, look at our preconditions again, try the next.
+    ++counts.lost_races;
+    for (auto w = in_flight.rbegin(); w != in_flight.rend(); ++w)
+      queue.push_front(std::move(*w));
+    in_flight.clear();
+    return read_forward(1, [this] { became_open(); });
+  }
+  for (auto& w : in_flight)
+    give_up(w, e, leaves_doubt(e.code));
+  in_flight.clear();
+  writing = false;
+  pump();
+}
+
+}  // namespace mutant

@@ -1,0 +1,273 @@
+// Snapshots: delta parts and full ones ("compaction"), and the root that names them.
+//
+// A delta holds the present state of all that was touched since the root before it, so its cost follows the changes, not the
+// index. When the deltas outweigh the full snapshot under them, a new full one is written from a frozen view while commits
+// and deltas go on; the root that names it keeps the deltas that are younger than it.
+#include <algorithm>
+
+#include "actors/index.hpp"
+
+namespace mutant {
+
+namespace {
+
+bool is_certain_refusal(errc code) noexcept {
+  return code != errc::timeout && code != errc::unreachable && code != errc::io_error && code != errc::overloaded;
+}
+
+}  // namespace
+
+void index_actor_state::snapshot_if_due() {
+  if (!is_open || failure || snapshots_paused || root_busy || delta_running || root_counter == 0)
+    return;
+  if (compacting && compacting->complete)
+    return finish_compaction();
+  const auto behind = data.sequence() - known_root.sequence;
+  if (behind >= known_root.ring_slots / 2 || (behind > 0 && log_bytes_since_root >= options.snapshot_log_bytes))
+    return start_delta();
+  if (compacting)
+    return;
+  std::uint64_t base_bytes = 0, delta_bytes = 0, deltas = 0;
+  for (const auto& part : known_root.parts) {
+    (part.base ? base_bytes : delta_bytes) += part.size;
+    deltas += part.base ? 0 : 1;
+  }
+  if (delta_bytes > std::max(base_bytes, options.min_compaction_bytes) || deltas > options.max_delta_parts)
+    start_compaction();
+}
+
+void index_actor_state::pause_snapshots() {
+  snapshots_paused = true;
+  self->delayed_send(self, options.retry_pause, deferred{[this] {
+                       snapshots_paused = false;
+                       snapshot_if_due();
+                       pump();
+                     }});
+}
+
+// -- deltas --------------------------------------------------------------------------------------------------------------
+
+void index_actor_state::start_delta() {
+  delta_running = true;
+  const auto lineage = root_counter;
+  auto changes = std::make_shared<const index_changes>(data.take_changes());
+  auto frozen = std::make_shared<const frozen_index>(data.freeze());
+  const auto sequence = frozen->sequence;
+  const auto next_pad = frozen->next_pad;
+  self->request(options.decoders, options.timeout, cut_atom_v, cut_delta_job{frozen, changes, options.max_part_bytes})
+      .then(
+          [=, this](part_list& parts) {
+            write_parts(std::move(parts), false, sequence, {},
+                        [=, this](result<void> ok, std::vector<part_ref> written) {
+                          if (ok)
+                            return finish_delta(sequence, next_pad, lineage, std::move(written), changes);
+                          erase_parts(written);
+                          data.restore_changes(index_changes(*changes));
+                          delta_running = false;
+                          pause_snapshots();
+                        });
+          },
+          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage,
+                                     std::vector<part_ref> written, std::shared_ptr<const index_changes> changes) {
+  auto lost = [=, this](const std::vector<part_ref>& parts) {
+    erase_parts(parts);
+    data.restore_changes(index_changes(*changes));
+    delta_running = false;
+  };
+  if (root_counter != lineage) {
+    // The index was loaded anew under us; what we wrote is of the past.
+    lost(written);
+    return pump();
+  }
+  auto next = known_root;
+  next.sequence = sequence;
+  next.next_pad = next_pad;
+  next.next_part = next_part;
+  next.parts.insert(next.parts.end(), written.begin(), written.end());
+  replace_root(std::move(next), [=, this](result<void> replaced) {
+    if (!replaced) {
+      lost(written);
+      if (replaced.error().code != errc::pad_conflict)
+        pause_snapshots();
+      return pump();
+    }
+    ++counts.snapshots;
+    log_bytes_since_root = 0;
+    delta_running = false;
+    snapshot_if_due();
+    pump();
+  });
+}
+
+// -- compaction ----------------------------------------------------------------------------------------------------------
+
+void index_actor_state::start_compaction() {
+  auto frozen = data.freeze();
+  compacting.emplace();
+  compacting->sequence = frozen.sequence;
+  compacting->next_pad = frozen.next_pad;
+  compacting->cutter = std::make_shared<part_cutter>(std::move(frozen), options.max_part_bytes);
+  compact_next();
+}
+
+void index_actor_state::compact_next() {
+  self->request(options.decoders, options.timeout, cut_atom_v, cut_part_job{compacting->cutter})
+      .then(
+          [this](part_ptr& part) {
+            if (!compacting)
+              return;
+            if (part == nullptr) {
+              compacting->complete = true;
+              return snapshot_if_due();
+            }
+            write_part(part, true, compacting->sequence, [this](result<part_ref> at) {
+              if (!at)
+                return abandon_compaction();
+              compacting->written.push_back(*at);
+              compact_next();
+            });
+          },
+          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+void index_actor_state::abandon_compaction() {
+  erase_parts(compacting->written);
+  compacting.reset();
+  pause_snapshots();
+}
+
+void index_actor_state::finish_compaction() {
+  auto next = known_root;
+  const auto sequence = compacting->sequence;
+  for (const auto& part : next.parts)
+    if (part.base && part.sequence >= sequence)
+      return abandon_compaction();  // another writer's is as young
+  std::vector<part_ref> dropped;
+  std::erase_if(next.parts, [&](const part_ref& part) {
+    if (part.sequence > sequence)
+      return false;
+    dropped.push_back(part);
+    return true;
+  });
+  next.parts.insert(next.parts.begin(), compacting->written.begin(), compacting->written.end());
+  if (sequence > next.sequence) {
+    next.sequence = sequence;
+    next.next_pad = compacting->next_pad;
+  }
+  next.next_part = next_part;
+  replace_root(std::move(next), [this, dropped](result<void> replaced) {
+    if (!replaced) {
+      abandon_compaction();
+      return pump();
+    }
+    ++counts.snapshots;
+    compacting.reset();
+    erase_parts(dropped);
+    snapshot_if_due();
+    pump();
+  });
+}
+
+// -- parts and root ------------------------------------------------------------------------------------------------------
+
+void index_actor_state::write_parts(part_list parts, bool base, std::uint64_t sequence, std::vector<part_ref> written,
+                                    std::function<void(result<void>, std::vector<part_ref>)> then) {
+  if (written.size() == parts.size())
+    return then({}, std::move(written));
+  auto part = parts[written.size()];
+  write_part(std::move(part), base, sequence, [=, this](result<part_ref> at) mutable {
+    if (!at)
+      return then(fail(at.error()), std::move(written));
+    written.push_back(*at);
+    write_parts(std::move(parts), base, sequence, std::move(written), then);
+  });
+}
+
+void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t sequence,
+                                   std::function<void(result<part_ref>)> then) {
+  next_part = std::max(next_part, known_root.next_part);
+  const auto number = next_part++;
+  self->request(options.decoders, options.timeout, seal_atom_v, seal_part_job{part, number})
+      .then(
+          [=, this](bytes& record) {
+            part_ref at{{number, 1}, sequence, record.size() - record_header_bytes - private_overhead_bytes, base};
+            self->request(options.pads, options.timeout, put_atom_v, std::move(record))
+                .then([then, at](done) { then(at); },
+                      [=, this](caf::error& cause) {
+                        auto e = from_caf(cause);
+                        // Another writer took this number: never fight for it.
+                        if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
+                          return write_part(part, base, sequence, then);
+                        then(fail(std::move(e)));
+                      });
+          },
+          [then](caf::error& cause) { then(fail(from_caf(cause))); });
+}
+
+void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
+  if (parts.empty())
+    return;
+  seal_blank_job job{pad_space::part, {}};
+  for (const auto& part : parts)
+    job.pads.push_back({part.pad.number, part.pad.counter + 1});
+  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+      .then(
+          [this](record_list& blanks) {
+            for (auto& blank : blanks)
+              self->request(options.pads, options.timeout, erase_atom_v, std::move(blank))
+                  .then([](done) {}, [](caf::error&) {});
+          },
+          [](caf::error&) {});
+}
+
+void index_actor_state::replace_root(root next, root_written then) {
+  root_busy = true;
+  auto what = std::make_shared<const root>(std::move(next));
+  self->request(options.decoders, options.timeout, seal_atom_v, seal_root_job{what, root_counter + 1})
+      .then([=, this](bytes& record) { put_root(what, std::move(record), then); },
+            [=, this](caf::error& cause) {
+              root_busy = false;
+              then(fail(from_caf(cause)));
+            });
+}
+
+void index_actor_state::put_root(std::shared_ptr<const root> next, bytes record, root_written then) {
+  self->request(options.pads, options.timeout, put_atom_v, record)
+      .then(
+          [=, this](done) {
+            known_root = *next;
+            ++root_counter;
+            root_busy = false;
+            then({});
+          },
+          [=, this](caf::error& cause) {
+            auto e = from_caf(cause);
+            if (!is_certain_refusal(e.code)) {
+              // It may be there or may come to be: only the same record settles it. Its parts must not be erased before.
+              auto again = [=, this] { put_root(next, record, then); };
+              self->delayed_send(self, options.retry_pause, deferred{again});
+              return;
+            }
+            if (e.code != errc::pad_conflict && e.code != errc::stale_counter) {
+              root_busy = false;
+              return then(fail(std::move(e)));
+            }
+            load_root([=, this](std::optional<opened_root> theirs) {
+              root_busy = false;
+              if (!theirs)
+                return fail_all({errc::index_corrupt, "the index root was there, and is gone"});
+              // Whoever learns of a root newer than its own state loads it: a root never goes back.
+              if (theirs->what.sequence > data.sequence())
+                reload_wanted = true;
+              known_root = theirs->what;
+              root_counter = theirs->counter;
+              then(fail(errc::pad_conflict, "another writer replaced the index root"));
+              pump();
+            });
+          });
+}
+
+}  // namespace mutant

@@ -1,0 +1,75 @@
+// Every actor's interface on one page. What a message does stands above it; errors are those of core/error.hpp inside
+// caf::error (from_caf gets them back). Every request deserves a finite timeout.
+#pragma once
+
+#include "actors/messages.hpp"
+
+namespace mutant {
+
+using caf::reacts_to;
+using caf::replies_to;
+
+// Keeps pads: an engine in this process, a node elsewhere, or a pool of workers in front of either.
+using pad_store_actor = caf::typed_actor<
+    // Stores a record by the write rule (docs/design.md section 3); answers when it is durable.
+    // stale_counter, pad_conflict (detail: stored counter), store_full, overloaded, corrupt_record, bad_signature
+    replies_to<put_atom, bytes>::with<done>,
+    // The whole record. pad_not_found
+    replies_to<get_atom, pad_query>::with<bytes>,
+    // The record's 160-byte header. pad_not_found
+    replies_to<head_atom, pad_query>::with<bytes>,
+    // Removes a pad altogether; takes a blank record of it with a counter above the stored one. Absent is done.
+    replies_to<erase_atom, bytes>::with<done>,
+    replies_to<stats_atom>::with<pad_store_stats>>;
+
+// CPU-bound work, off the scheduler's threads. Holds the owner's keys. A pool of them has the same interface.
+using decoder_actor = caf::typed_actor<
+    replies_to<seal_atom, seal_chunk_job>::with<sealed_chunk>,
+    replies_to<compare_atom, compare_chunk_job>::with<fingerprint>,
+    replies_to<pull_atom, read_job>::with<bytes>,
+    replies_to<push_atom, write_job>::with<done>,
+    // The plaintext wanted, or empty bytes when it went to a file. decrypt_failed, corrupt_record, pad_conflict, io_error
+    replies_to<open_atom, open_chunk_job>::with<bytes>,
+    replies_to<address_atom, address_job>::with<address_list>,
+    replies_to<seal_atom, seal_commit_job>::with<bytes>,
+    replies_to<seal_atom, seal_part_job>::with<bytes>,
+    replies_to<seal_atom, seal_root_job>::with<bytes>,
+    replies_to<seal_atom, seal_blank_job>::with<record_list>,
+    // index_corrupt: not authentic, malformed, or another commit than asked for. pad_conflict: another counter.
+    replies_to<open_atom, open_commit_job>::with<commit_ptr>,
+    replies_to<open_atom, open_part_job>::with<part_ptr>,
+    replies_to<open_atom, open_root_job>::with<opened_root>,
+    replies_to<cut_atom, cut_part_job>::with<part_ptr>,
+    replies_to<cut_atom, cut_delta_job>::with<part_list>>;
+
+// Owns the master index; metadata access is ordered by its mailbox.
+using index_actor = caf::typed_actor<
+    replies_to<find_atom, find_request>::with<found>,
+    // Ends a pin.
+    reacts_to<release_atom, std::uint64_t>,
+    // Pads to write to, held for the asking actor until it commits them, returns them or goes down.
+    replies_to<reserve_atom, std::uint32_t>::with<pad_list>,
+    reacts_to<release_atom, returned_pads>,
+    // Answers when the commit is durable. key_not_found, key_exists, version_mismatch, pad_conflict, invalid_argument:
+    // refused, nothing changed. timeout, unreachable: unknown. Many requests share one log write.
+    replies_to<commit_atom, commit_request>::with<commit_result>,
+    replies_to<list_atom, list_request>::with<list_page>,
+    replies_to<stats_atom>::with<index_stats>,
+    // Reads what other writers have committed.
+    replies_to<sync_atom>::with<sync_report>>;
+
+// What a program embeds.
+using store_actor = caf::typed_actor<
+    replies_to<put_atom, put_request>::with<put_result>,
+    replies_to<get_atom, get_request>::with<get_result>,
+    replies_to<remove_atom, remove_request>::with<done>,
+    replies_to<rename_atom, rename_request>::with<done>,
+    replies_to<list_atom, list_request>::with<list_page>,
+    // Like list for one key. key_not_found
+    replies_to<find_atom, std::string>::with<list_item>,
+    replies_to<sync_atom>::with<sync_report>,
+    replies_to<stats_atom>::with<store_stats>,
+    // Cancels the running operations with this ticket; they answer `cancelled`.
+    reacts_to<cancel_atom, std::uint64_t>>;
+
+}  // namespace mutant

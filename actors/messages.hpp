@@ -1,0 +1,445 @@
+// Every type that actors send each other, and its registration with CAF.
+//
+// Types with an inspect() may cross the network (the pad store interface, below); the others are marked unsafe for it and
+// never leave the process: they carry secrets, files or shared memory.
+#pragma once
+
+#include <caf/all.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/crypto.hpp"
+#include "core/error.hpp"
+#include "core/index/model.hpp"
+#include "core/index/state.hpp"
+#include "core/limits.hpp"
+#include "core/record.hpp"
+
+namespace mutant {
+
+// -- over the network --------------------------------------------------------------------------------------------------
+
+// The answer where there is nothing to say but that it is done.
+struct done {};
+
+template <class Inspector>
+auto inspect(Inspector& f, done&) {
+  return f(caf::meta::type_name("done"));
+}
+
+// A record or a part of one: a length and then the bytes in one piece. What arrives is bounded before memory is taken.
+caf::error inspect(caf::serializer& f, bytes& x);
+caf::error inspect(caf::deserializer& f, bytes& x);
+inline std::string to_string(const bytes& x) { return "<" + std::to_string(x.size()) + " bytes>"; }
+
+// Which part of which pad's record.
+struct pad_query {
+  pad_address address{};
+};
+caf::error inspect(caf::serializer& f, pad_query& x);
+caf::error inspect(caf::deserializer& f, pad_query& x);
+inline std::string to_string(const pad_query& x) { return short_name(x.address); }
+
+struct pad_store_stats {
+  std::uint64_t pads = 0;
+  std::uint64_t record_bytes = 0;
+  std::uint64_t disk_bytes = 0;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, pad_store_stats& x) {
+  return f(caf::meta::type_name("pad_store_stats"), x.pads, x.record_bytes, x.disk_bytes);
+}
+
+// -- decoder: files and jobs ---------------------------------------------------------------------------------------------
+
+// An open file descriptor, closed with the last reference. Decoders read and write at offsets: no shared position.
+class open_file {
+ public:
+  explicit open_file(int descriptor) noexcept : descriptor_(descriptor) {}
+  ~open_file();
+  open_file(const open_file&) = delete;
+  open_file& operator=(const open_file&) = delete;
+  int descriptor() const noexcept { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+using file_ptr = std::shared_ptr<const open_file>;
+
+struct file_slice {
+  file_ptr file;
+  std::uint64_t offset = 0;
+};
+
+// Plaintext of a small file.
+struct read_job {
+  file_slice from;
+  std::uint32_t length = 0;
+};
+
+// Plaintext of a small value, into a file.
+struct write_job {
+  bytes plaintext;
+  file_slice to;
+};
+
+// Where a chunk's plaintext comes from.
+using chunk_input = std::variant<bytes, file_slice>;
+
+// Only its fingerprint, to see whether it is what is stored already.
+struct compare_chunk_job {
+  chunk_input input;
+  std::uint32_t length = 0;             // bytes; a file that gives fewer is an error: it changed under us
+};
+
+struct seal_chunk_job {
+  chunk_input input;
+  std::uint32_t length = 0;
+  pad_ref pad;                          // where it will lie
+};
+
+struct sealed_chunk {
+  bytes record;
+  fingerprint print{};
+};
+
+// Opens a data pad's record. Without a file the plaintext comes back; with one it is written there.
+struct open_chunk_job {
+  bytes record;
+  chunk what;
+  std::uint32_t skip = 0;               // bytes of the chunk to leave out at its front
+  std::uint32_t take = 0;               // bytes wanted behind them
+  std::optional<file_slice> output;
+};
+
+enum class pad_space : std::uint8_t { root, log, part, data };
+
+// Addresses of pads; numbers of one space.
+struct address_job {
+  pad_space space = pad_space::data;
+  std::vector<std::uint64_t> numbers;
+};
+using address_list = std::vector<pad_address>;
+
+// Index data into a record, and back. A root's counter is not known beforehand.
+struct seal_commit_job {
+  std::shared_ptr<const commit> what;
+  std::uint64_t ring_slots = 0;
+};
+struct seal_part_job {
+  std::shared_ptr<const snapshot_part> what;
+  std::uint64_t number = 0;
+};
+struct seal_root_job {
+  std::shared_ptr<const root> what;
+  std::uint64_t counter = 0;
+};
+// Blank records for erasing or wiping: pads of one space, at these counters.
+struct seal_blank_job {
+  pad_space space = pad_space::data;
+  std::vector<pad_ref> pads;
+};
+using record_list = std::vector<bytes>;
+
+struct open_commit_job {
+  bytes record;
+  std::uint64_t sequence = 0;
+  std::uint64_t ring_slots = 0;
+};
+struct open_part_job {
+  bytes record;
+  part_ref what;
+};
+struct open_root_job {
+  bytes record;
+};
+struct opened_root {
+  root what;
+  std::uint64_t counter = 0;
+};
+using commit_ptr = std::shared_ptr<const commit>;
+using part_ptr = std::shared_ptr<const snapshot_part>;
+
+// Cuts the next base part off a frozen index; null when there is none left. A cutter serves one job at a time.
+struct cut_part_job {
+  std::shared_ptr<part_cutter> cutter;
+};
+// Delta parts with the present state of everything in `changes`.
+struct cut_delta_job {
+  std::shared_ptr<const frozen_index> state;
+  std::shared_ptr<const index_changes> changes;
+  std::size_t max_part_bytes = 0;
+};
+using part_list = std::vector<part_ptr>;
+
+// -- index ---------------------------------------------------------------------------------------------------------------
+
+struct find_request {
+  std::string key;
+  bool pin = false;   // keep the entry's pads from being reused until released, or until the asking actor goes down
+};
+
+struct found {
+  std::optional<entry> complete;
+  std::shared_ptr<const upload> pending;
+  std::uint64_t pin = 0;  // 0: nothing was pinned
+};
+
+struct key_condition {
+  std::string key;
+  // 0: the key must be absent; otherwise it must have this version.
+  std::uint64_t version = 0;
+};
+
+struct commit_request {
+  std::vector<operation> operations;
+  std::vector<key_condition> conditions;   // all must hold, before the first operation
+};
+
+struct commit_result {
+  std::uint64_t version = 0;   // the commit's sequence number
+};
+
+// Pads from a reservation that go back to the index instead of into a commit.
+struct returned_pads {
+  enum class state : std::uint8_t {
+    unused,     // nothing was sent to the store
+    written,    // the store holds, or may come to hold, our record at this counter
+    contested,  // the store holds another writer's record, at this counter: hands off until the log says who won
+  };
+  std::vector<pad_ref> pads;
+  state what = state::unused;
+};
+using pad_list = std::vector<pad_ref>;
+
+struct list_request {
+  std::string prefix;
+  std::string after;          // keys above this one
+  std::uint32_t limit = 1000;
+};
+
+struct list_item {
+  std::string key;
+  std::uint64_t size = 0;
+  std::int64_t modified_ms = 0;
+  std::uint64_t version = 0;      // 0: only pending
+  std::uint64_t chunks = 0;
+  bool pending = false;           // an upload is under way or was cut off
+  std::uint64_t pending_done = 0; // bytes
+  std::optional<std::uint64_t> pending_size;
+};
+using list_page = std::vector<list_item>;
+
+struct index_stats {
+  index_totals totals;
+  std::uint64_t sequence = 0;
+  std::uint64_t snapshot_sequence = 0;
+  std::uint64_t ring_slots = 0;
+  std::uint64_t parts = 0;
+  std::uint64_t part_bytes = 0;
+  // since this process opened it
+  std::uint64_t commits = 0;             // log pads written
+  std::uint64_t commit_requests = 0;     // requests answered with success
+  std::uint64_t log_bytes = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t lost_races = 0;
+};
+
+struct sync_report {
+  std::uint64_t sequence = 0;
+  std::uint64_t commits = 0;        // that came in
+  bool reloaded = false;            // started again from a newer root
+};
+
+// -- values --------------------------------------------------------------------------------------------------------------
+
+// Answer of a chunk source: up to the wanted number of bytes; fewer only at the end of the value.
+// A sink gets the value's bytes in order.
+using chunk_source_actor = caf::typed_actor<caf::replies_to<caf::atom_constant<caf::atom("pull")>, std::uint32_t>::with<bytes>>;
+using chunk_sink_actor = caf::typed_actor<caf::replies_to<caf::atom_constant<caf::atom("push")>, bytes>::with<done>>;
+
+// A whole file, read at offsets; its size is taken when the put starts and must not change until it ends.
+struct file_source {
+  file_ptr file;
+  std::string name;    // for messages
+};
+// Written at offsets from 0, in any order.
+struct file_sink {
+  file_ptr file;
+  std::string name;
+};
+
+using value_source = std::variant<bytes, file_source, chunk_source_actor>;
+// std::monostate: the value comes back in the answer (bounded by get_request::max_bytes).
+using value_sink = std::variant<std::monostate, file_sink, chunk_sink_actor>;
+
+struct progress {
+  std::uint64_t bytes_done = 0;
+  std::optional<std::uint64_t> bytes_total;
+  std::uint64_t bytes_kept = 0;    // of bytes_done: unchanged, not written
+};
+
+using progress_listener = caf::typed_actor<caf::reacts_to<caf::atom_constant<caf::atom("progress")>, progress>>;
+
+// What every long operation takes. `ticket`: any number of the caller's for cancelling; 0: none.
+struct operation_options {
+  std::uint64_t ticket = 0;
+  progress_listener listener;   // may be null
+};
+
+struct put_request {
+  std::string key;
+  value_source source;
+  std::optional<std::uint64_t> if_version;   // 0: only if absent
+  operation_options options;
+};
+
+struct put_result {
+  std::uint64_t size = 0;
+  std::uint64_t version = 0;
+  std::uint64_t chunks_written = 0;
+  std::uint64_t chunks_kept = 0;
+  std::uint64_t bytes_written = 0;
+  std::uint64_t bytes_kept = 0;
+  bool resumed = false;
+};
+
+struct get_request {
+  std::string key;
+  value_sink sink;
+  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> length;       // to the end if absent
+  std::uint64_t max_bytes = 256u << 20;      // most that comes back without a sink
+  operation_options options;
+};
+
+struct get_result {
+  std::uint64_t size = 0;        // of the whole value
+  std::uint64_t version = 0;
+  std::int64_t modified_ms = 0;
+  std::uint64_t bytes_read = 0;
+  bytes value;                   // without a sink
+};
+
+struct remove_request {
+  std::string key;
+  std::optional<std::uint64_t> if_version;
+};
+
+struct rename_request {
+  std::string from;
+  std::string to;
+};
+
+struct store_stats {
+  index_stats index;
+  pad_store_stats pads;
+};
+
+// Something an actor does later, in its own context: the content of a delayed message to itself.
+struct deferred {
+  std::function<void()> run;
+};
+
+// -- errors --------------------------------------------------------------------------------------------------------------
+
+// Our errors inside caf::error, category "mutant", with message and detail; and back. Errors that CAF itself makes come out
+// as timeout (no answer), unreachable (the actor is gone) or io_error.
+caf::error to_caf(const error& e);
+error from_caf(const caf::error& e);
+// A result of core/ as a handler's answer.
+template <class T>
+caf::result<T> answer(result<T>&& r) {
+  if (!r)
+    return to_caf(r.error());
+  return std::move(*r);
+}
+// Lets `system` print our errors; call once on the configuration.
+void register_errors(caf::actor_system_config& config);
+
+}  // namespace mutant
+
+CAF_BEGIN_TYPE_ID_BLOCK(mutant, caf::first_custom_type_id)
+CAF_ADD_TYPE_ID(mutant, (mutant::done))
+CAF_ADD_TYPE_ID(mutant, (mutant::bytes))
+CAF_ADD_TYPE_ID(mutant, (mutant::pad_query))
+CAF_ADD_TYPE_ID(mutant, (mutant::pad_store_stats))
+
+CAF_ADD_ATOM(mutant, mutant, put_atom, "put")
+CAF_ADD_ATOM(mutant, mutant, get_atom, "get")
+CAF_ADD_ATOM(mutant, mutant, head_atom, "head")
+CAF_ADD_ATOM(mutant, mutant, erase_atom, "erase")
+CAF_ADD_ATOM(mutant, mutant, stats_atom, "stats")
+CAF_ADD_ATOM(mutant, mutant, seal_atom, "seal")
+CAF_ADD_ATOM(mutant, mutant, open_atom, "open")
+CAF_ADD_ATOM(mutant, mutant, compare_atom, "compare")
+CAF_ADD_ATOM(mutant, mutant, cut_atom, "cut")
+CAF_ADD_ATOM(mutant, mutant, address_atom, "address")
+CAF_ADD_ATOM(mutant, mutant, verify_atom, "verify")
+CAF_ADD_ATOM(mutant, mutant, find_atom, "find")
+CAF_ADD_ATOM(mutant, mutant, reserve_atom, "reserve")
+CAF_ADD_ATOM(mutant, mutant, release_atom, "release")
+CAF_ADD_ATOM(mutant, mutant, commit_atom, "commit")
+CAF_ADD_ATOM(mutant, mutant, list_atom, "list")
+CAF_ADD_ATOM(mutant, mutant, sync_atom, "sync")
+CAF_ADD_ATOM(mutant, mutant, pull_atom, "pull")
+CAF_ADD_ATOM(mutant, mutant, push_atom, "push")
+CAF_ADD_ATOM(mutant, mutant, progress_atom, "progress")
+CAF_ADD_ATOM(mutant, mutant, cancel_atom, "cancel")
+CAF_ADD_ATOM(mutant, mutant, remove_atom, "remove")
+CAF_ADD_ATOM(mutant, mutant, rename_atom, "rename")
+CAF_END_TYPE_ID_BLOCK(mutant)
+
+#define MUTANT_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(type)
+MUTANT_LOCAL_MESSAGE(mutant::seal_chunk_job)
+MUTANT_LOCAL_MESSAGE(mutant::read_job)
+MUTANT_LOCAL_MESSAGE(mutant::write_job)
+MUTANT_LOCAL_MESSAGE(mutant::sealed_chunk)
+MUTANT_LOCAL_MESSAGE(mutant::compare_chunk_job)
+MUTANT_LOCAL_MESSAGE(mutant::fingerprint)
+MUTANT_LOCAL_MESSAGE(mutant::open_chunk_job)
+MUTANT_LOCAL_MESSAGE(mutant::address_job)
+MUTANT_LOCAL_MESSAGE(mutant::address_list)
+MUTANT_LOCAL_MESSAGE(mutant::seal_commit_job)
+MUTANT_LOCAL_MESSAGE(mutant::seal_part_job)
+MUTANT_LOCAL_MESSAGE(mutant::seal_root_job)
+MUTANT_LOCAL_MESSAGE(mutant::seal_blank_job)
+MUTANT_LOCAL_MESSAGE(mutant::record_list)
+MUTANT_LOCAL_MESSAGE(mutant::open_commit_job)
+MUTANT_LOCAL_MESSAGE(mutant::open_part_job)
+MUTANT_LOCAL_MESSAGE(mutant::open_root_job)
+MUTANT_LOCAL_MESSAGE(mutant::opened_root)
+MUTANT_LOCAL_MESSAGE(mutant::commit_ptr)
+MUTANT_LOCAL_MESSAGE(mutant::part_ptr)
+MUTANT_LOCAL_MESSAGE(mutant::cut_part_job)
+MUTANT_LOCAL_MESSAGE(mutant::cut_delta_job)
+MUTANT_LOCAL_MESSAGE(mutant::part_list)
+MUTANT_LOCAL_MESSAGE(mutant::find_request)
+MUTANT_LOCAL_MESSAGE(mutant::found)
+MUTANT_LOCAL_MESSAGE(mutant::commit_request)
+MUTANT_LOCAL_MESSAGE(mutant::commit_result)
+MUTANT_LOCAL_MESSAGE(mutant::returned_pads)
+MUTANT_LOCAL_MESSAGE(mutant::pad_list)
+MUTANT_LOCAL_MESSAGE(mutant::list_request)
+MUTANT_LOCAL_MESSAGE(mutant::list_item)
+MUTANT_LOCAL_MESSAGE(mutant::list_page)
+MUTANT_LOCAL_MESSAGE(mutant::index_stats)
+MUTANT_LOCAL_MESSAGE(mutant::sync_report)
+MUTANT_LOCAL_MESSAGE(mutant::progress)
+MUTANT_LOCAL_MESSAGE(mutant::put_request)
+MUTANT_LOCAL_MESSAGE(mutant::put_result)
+MUTANT_LOCAL_MESSAGE(mutant::get_request)
+MUTANT_LOCAL_MESSAGE(mutant::get_result)
+MUTANT_LOCAL_MESSAGE(mutant::remove_request)
+MUTANT_LOCAL_MESSAGE(mutant::rename_request)
+MUTANT_LOCAL_MESSAGE(mutant::store_stats)
+MUTANT_LOCAL_MESSAGE(mutant::deferred)
+#undef MUTANT_LOCAL_MESSAGE

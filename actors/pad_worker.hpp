@@ -1,0 +1,41 @@
+// Does scratchpad I/O for others over one pad store: a timeout for every try, bounded retries with exponential back-off and
+// jitter. Same interface as the store itself. A retried write sends the very same record, which the write rule acknowledges
+// again if the first try arrived after all.
+#pragma once
+
+#include "actors/interfaces.hpp"
+
+namespace mutant {
+
+struct pad_worker_options {
+  pad_store_actor store;
+  std::chrono::milliseconds timeout{30'000};      // for one try
+  unsigned tries = 6;                             // at least 1
+  std::chrono::milliseconds first_pause{20};      // doubles with each try
+  std::chrono::milliseconds longest_pause{2'000};
+  std::uint64_t seed = 0;                         // of the jitter; simulations set it
+
+  result<void> validate() const;
+  // Longest that one request may take, every try and pause included.
+  std::chrono::milliseconds longest_request() const;
+};
+
+struct pad_worker_state {
+  static inline const char* name = "pad_worker";
+  pad_worker_options options;
+  std::uint64_t random = 0;
+
+  // Half to all of the pause that follows this many failed tries.
+  std::chrono::milliseconds pause_after(unsigned failed);
+};
+
+// The pad store's interface, and the worker's own messages to itself.
+using pad_worker_actor = pad_store_actor::extend<reacts_to<deferred>>;
+
+pad_worker_actor::behavior_type pad_worker(pad_worker_actor::stateful_pointer<pad_worker_state> self,
+                                           pad_worker_options options);
+
+// Whether the same request may succeed later: overloaded, timeout, unreachable.
+bool is_transient(errc code) noexcept;
+
+}  // namespace mutant

@@ -1,0 +1,571 @@
+#include "actors/put_operation.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+namespace mutant {
+
+namespace {
+
+constexpr unsigned max_restarts = 3;
+
+std::int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+struct file_facts {
+  std::uint64_t size = 0;
+  std::int64_t modified_ns = 0;
+};
+
+result<file_facts> facts_of(const file_source& source) {
+  struct stat s {};
+  if (::fstat(source.file->descriptor(), &s) != 0)
+    return fail(errno_error(errno, "looking at " + source.name));
+  if (!S_ISREG(s.st_mode))
+    return fail(errc::invalid_argument, source.name + " is not a regular file; put it through a pipe");
+  return file_facts{static_cast<std::uint64_t>(s.st_size), s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec};
+}
+
+}  // namespace
+
+result<void> put_options::validate() const {
+  if (!pads || !decoders || !index)
+    return fail(errc::invalid_argument, "a put needs pads, decoders and an index");
+  if (chunk_bytes < min_chunk_bytes || chunk_bytes > max_chunk_bytes)
+    return fail(errc::invalid_argument, "a chunk has from 1 to " + std::to_string(max_chunk_bytes) + " bytes");
+  if (window == 0 || window > 1024 || checkpoint_chunks == 0 || checkpoint_chunks > 4096)
+    return fail(errc::invalid_argument, "a put has 1 to 1024 chunks under way and 1 to 4096 between checkpoints");
+  if (inline_bytes > max_inline_bytes)
+    return fail(errc::invalid_argument, "at most " + std::to_string(max_inline_bytes) + " bytes lie in the index");
+  return {};
+}
+
+// -- start ---------------------------------------------------------------------------------------------------------------
+
+void put_operation_state::start(put_request r, caf::typed_response_promise<put_result> p) {
+  request = std::move(r);
+  promise = p;
+  if (request.key.empty() || request.key.size() > max_key_bytes)
+    return fail_with({errc::invalid_argument, "a key has from 1 to 4096 bytes; this one has "
+                                                  + std::to_string(request.key.size())});
+  look_up();
+}
+
+void put_operation_state::look_up() {
+  if (auto opened = open_source(); !opened)
+    return fail_with(opened.error());
+  self->request(options.index, options.timeout, find_atom_v, find_request{request.key, false})
+      .then([this](found& old) { plan(std::move(old)); }, failing());
+}
+
+result<void> put_operation_state::open_source() {
+  if (const auto* value = std::get_if<bytes>(&request.source)) {
+    size = value->size();
+  } else if (const auto* file = std::get_if<file_source>(&request.source)) {
+    auto facts = facts_of(*file);
+    if (!facts)
+      return fail(facts.error());
+    size = facts->size;
+    source_modified_ns = facts->modified_ns;
+  }
+  return {};
+}
+
+result<void> put_operation_state::check_source() const {
+  const auto* file = std::get_if<file_source>(&request.source);
+  if (file == nullptr)
+    return {};
+  auto facts = facts_of(*file);
+  if (!facts)
+    return fail(facts.error());
+  if (facts->size != size || facts->modified_ns != source_modified_ns)
+    return fail(errc::io_error, file->name + " changed while it was read; the value was not stored, put it again");
+  return {};
+}
+
+// Decides how the value is cut and what of it may be there already.
+void put_operation_state::plan(found&& old) {
+  if (over)
+    return;
+  if (request.if_version) {
+    const auto now = old.complete ? old.complete->version : 0;
+    if (*request.if_version == 0 && old.complete)
+      return fail_with({errc::key_exists, "the key is there already, at version " + std::to_string(now)});
+    if (*request.if_version != 0 && now != *request.if_version)
+      return fail_with({errc::version_mismatch, "the key is " + (now == 0 ? std::string("not there")
+                                                                         : "at version " + std::to_string(now))
+                                                    + "; version " + std::to_string(*request.if_version)
+                                                    + " was asked for"});
+  }
+  base = std::move(old.complete);
+  chunk_bytes = base && base->chunk_size != 0 ? base->chunk_size : options.chunk_bytes;
+  if (size && *size <= options.inline_bytes) {
+    if (const auto* value = std::get_if<bytes>(&request.source))
+      return store_inline(*value);
+    if (*size == 0)
+      return store_inline({});
+    read_job job{{std::get<file_source>(request.source).file, 0}, static_cast<std::uint32_t>(*size)};
+    self->request(options.decoders, options.timeout, pull_atom_v, std::move(job))
+        .then([this](bytes& value) { store_inline(std::move(value)); }, failing());
+    return;
+  }
+  if (!old.pending || !resume(*old.pending))
+    return fill_window();
+  // From here on only we add to it: two puts of one key never mix.
+  const auto new_id = random_u64() | 1;
+  commit({adopt_upload_op{request.key, upload_id, new_id, recorded_in_index}}, {}, [this, new_id](std::uint64_t) {
+    upload_id = new_id;
+    fill_window();
+  });
+}
+
+// Takes over what an earlier attempt recorded. False: it is of another source, or its kept chunks are gone.
+bool put_operation_state::resume(const upload& pending) {
+  if (pending.chunks_done == 0 || (size && pending.size && *pending.size != *size))
+    return false;
+  chunk_list chunks;
+  for (const auto& piece : pending.pieces)
+    chunks.insert(chunks.end(), piece->begin(), piece->end());
+  const auto same_base = (base ? base->version : 0) == pending.base_version;
+  if (!same_base && std::ranges::any_of(chunks, &chunk::kept))
+    return false;
+  if (!same_base)
+    base.reset();
+  chunk_bytes = pending.chunk_size;
+  recorded = std::move(chunks);
+  recorded_in_index = recorded.size();
+  upload_id = pending.id;
+  upload_base = pending.base_version;
+  return true;
+}
+
+void put_operation_state::store_inline(bytes value) {
+  if (over)
+    return;
+  if (auto same = check_source(); !same)
+    return fail_with(same.error());
+  totals.size = value.size();
+  totals.bytes_written = value.size();
+  entry e;
+  e.size = value.size();
+  e.modified_ms = now_ms();
+  e.inline_value = std::move(value);
+  std::vector<operation> operations{put_op{request.key, std::move(e)}};
+  if (upload_id != 0)
+    operations.push_back(drop_upload_op{request.key, upload_id});
+  commit_final(std::move(operations));
+}
+
+// -- source --------------------------------------------------------------------------------------------------------------
+
+void put_operation_state::fill_window() {
+  if (over || cancelled)
+    return;
+  if (from_stream())
+    return pull();
+  while (window.size() < options.window && taken < *size) {
+    const auto length = static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk_bytes, *size - taken));
+    bytes plaintext;
+    if (const auto* value = std::get_if<bytes>(&request.source))
+      plaintext = value->slice(taken, length);
+    add_chunk(length, std::move(plaintext));
+  }
+  source_ended = taken == *size;
+}
+
+void put_operation_state::pull() {
+  if (pulling || source_ended || window.size() >= options.window)
+    return;
+  pulling = true;
+  self->request(std::get<chunk_source_actor>(request.source), caf::infinite, pull_atom_v, chunk_bytes)
+      .then([this](bytes& piece) { pulled(std::move(piece)); }, failing());
+}
+
+void put_operation_state::pulled(bytes piece) {
+  pulling = false;
+  if (over || cancelled)
+    return;
+  if (piece.size() > chunk_bytes)
+    return fail_with({errc::invalid_argument, "the source gave more than it was asked for"});
+  source_ended = piece.size() < chunk_bytes;
+  if (source_ended && taken == 0 && piece.size() <= options.inline_bytes)
+    return store_inline(std::move(piece));
+  if (!piece.empty()) {
+    const auto length = static_cast<std::uint32_t>(piece.size());
+    add_chunk(length, std::move(piece));
+  }
+  pull();
+  next_step();
+}
+
+void put_operation_state::add_chunk(std::uint32_t length, bytes plaintext) {
+  const auto number = next_chunk++;
+  taken += length;
+  auto& s = window[number];
+  s.length = length;
+  s.plaintext = std::move(plaintext);
+  if (number < recorded.size() && recorded[number].length == length)
+    return compare(number, recorded[number], origin::recorded);
+  if (const auto* old = base_chunk(number); old != nullptr && old->length == length)
+    return compare(number, *old, origin::base);
+  want_pad(number);
+}
+
+const chunk* put_operation_state::base_chunk(std::uint64_t number) const {
+  if (!base || base->chunk_size != chunk_bytes || number >= base->chunk_count()
+      || (upload_id != 0 && upload_base != base->version))
+    return nullptr;
+  return &(*base->chunks)[number];
+}
+
+chunk_input put_operation_state::input_of(std::uint64_t number, const slot& s) const {
+  if (const auto* file = std::get_if<file_source>(&request.source))
+    return file_slice{file->file, number * chunk_bytes};
+  return s.plaintext;
+}
+
+// -- one chunk -----------------------------------------------------------------------------------------------------------
+
+// The chunk may be what is stored already: look before a pad is spent on it.
+void put_operation_state::compare(std::uint64_t number, chunk before, origin from) {
+  auto& s = window.at(number);
+  self->request(options.decoders, options.timeout, compare_atom_v, compare_chunk_job{input_of(number, s), s.length})
+      .then(
+          [this, number, before, from](fingerprint& now) {
+            if (over)
+              return;
+            if (now != before.print || (from == origin::recorded && number >= recorded.size()))
+              return want_pad(number);
+            if (from == origin::recorded && !before.kept())
+              return confirm_recorded(number);
+            finished(number, before, from);
+          },
+          failing());
+}
+
+// The record says that this chunk was written; believe it only if the store shows that version of the pad.
+void put_operation_state::confirm_recorded(std::uint64_t number) {
+  const auto before = recorded[number];
+  auto decide = [this, number, before](bool there) {
+    if (over)
+      return;
+    if (there && number < recorded.size())  // the record may have been cut meanwhile
+      finished(number, before, origin::recorded);
+    else
+      want_pad(number);
+  };
+  self->request(options.decoders, options.timeout, address_atom_v, address_job{pad_space::data, {before.pad.number}})
+      .then(
+          [this, before, decide](address_list& addresses) {
+            self->request(options.pads, options.timeout, head_atom_v, pad_query{addresses.front()})
+                .then(
+                    [before, decide](bytes& head) {
+                      auto header = parse_header(head);
+                      decide(header && header->counter == before.pad.counter && !header->blank);
+                    },
+                    [this, decide](caf::error& cause) {
+                      auto e = from_caf(cause);
+                      if (e.code != errc::pad_not_found && e.code != errc::corrupt_record)
+                        return fail_with(std::move(e));
+                      decide(false);
+                    });
+          },
+          failing());
+}
+
+void put_operation_state::want_pad(std::uint64_t number) {
+  without_pad.push_back(number);
+  give_pads();
+}
+
+void put_operation_state::give_pads() {
+  while (!without_pad.empty() && !spare_pads.empty()) {
+    const auto number = without_pad.front();
+    without_pad.pop_front();
+    window.at(number).pad = spare_pads.front();
+    spare_pads.pop_front();
+    seal(number);
+  }
+  if (without_pad.empty() || reserving || over)
+    return;
+  reserving = true;
+  auto count = std::max<std::uint64_t>(without_pad.size(), options.window);
+  if (size)
+    count = std::min(count, without_pad.size() + (*size - taken + chunk_bytes - 1) / chunk_bytes);
+  self->request(options.index, options.timeout, reserve_atom_v, static_cast<std::uint32_t>(std::min<std::uint64_t>(count, 1024)))
+      .then(
+          [this](pad_list& pads) {
+            reserving = false;
+            spare_pads.insert(spare_pads.end(), pads.begin(), pads.end());
+            if (over)
+              return give_back_pads();
+            give_pads();
+          },
+          failing());
+}
+
+void put_operation_state::seal(std::uint64_t number) {
+  const auto& s = window.at(number);
+  self->request(options.decoders, options.timeout, seal_atom_v, seal_chunk_job{input_of(number, s), s.length, s.pad})
+      .then(
+          [this, number](sealed_chunk& result) {
+            if (!over)
+              write(number, result.print, std::move(result.record));
+          },
+          failing());
+}
+
+void put_operation_state::write(std::uint64_t number, fingerprint print, bytes record) {
+  window.at(number).sent = true;
+  self->request(options.pads, options.timeout, put_atom_v, std::move(record))
+      .then(
+          [this, number, print](done) {
+            if (over)
+              return;
+            const auto& s = window.at(number);
+            ++totals.chunks_written;
+            totals.bytes_written += s.length;
+            finished(number, chunk{s.pad, s.length, print}, origin::written);
+          },
+          [this, number](caf::error& cause) {
+            if (over)
+              return;
+            auto e = from_caf(cause);
+            if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
+              return contested(number, e.detail);
+            fail_with(std::move(e));
+          });
+}
+
+// Another writer has this pad: take another one.
+void put_operation_state::contested(std::uint64_t number, std::uint64_t stored_counter) {
+  auto& s = window.at(number);
+  self->send(options.index, release_atom_v,
+             returned_pads{{{s.pad.number, stored_counter}}, returned_pads::state::contested});
+  s.pad = {};
+  s.sent = false;
+  if (++s.pad_changes > options.max_pad_changes)
+    return fail_with({errc::pad_conflict, "chunk " + std::to_string(number) + " met " + std::to_string(s.pad_changes)
+                                              + " pads in a row that other writers hold; run purge, then put it again"});
+  want_pad(number);
+}
+
+void put_operation_state::finished(std::uint64_t number, chunk what, origin from) {
+  auto& s = window.at(number);
+  s.done = what;
+  s.from = from;
+  take_prefix();
+  fill_window();
+  next_step();
+}
+
+// Moves finished chunks, in order, out of the window.
+void put_operation_state::take_prefix() {
+  while (!window.empty() && window.begin()->second.done) {
+    auto node = window.extract(window.begin());
+    const auto& s = node.mapped();
+    if (s.from != origin::recorded && done_chunks < recorded.size())
+      diverged(done_chunks);
+    if (s.from != origin::written) {
+      ++totals.chunks_kept;
+      totals.bytes_kept += s.length;
+    }
+    totals.size += s.length;
+    totals.resumed = totals.resumed || s.from == origin::recorded;
+    if (s.from != origin::recorded)
+      tail.push_back(*s.done);
+    ++done_chunks;
+  }
+  report();
+}
+
+// The source differs from the recorded upload at this chunk: the record counts no further. Later chunks that were taken from
+// it must be written, because the record's pads go back with its end.
+void put_operation_state::diverged(std::uint64_t at) {
+  recorded.resize(at);
+  for (auto& [number, s] : window)
+    if (s.done && s.from == origin::recorded) {
+      s.done.reset();
+      s.from = origin::written;
+      without_pad.push_back(number);
+    }
+  give_pads();
+}
+
+// -- progress and end ----------------------------------------------------------------------------------------------------
+
+void put_operation_state::report() {
+  if (request.options.listener)
+    self->send(request.options.listener, progress_atom_v, progress{totals.size, size, totals.bytes_kept});
+}
+
+void put_operation_state::next_step() {
+  if (over || cancelled || committing)
+    return;
+  if (source_ended && window.empty())
+    return finish();
+  if (tail.size() >= options.checkpoint_chunks)
+    checkpoint([this] { next_step(); });
+}
+
+// Records the progress in the index, so that a put of the same source goes on from here.
+void put_operation_state::checkpoint(std::function<void()> then) {
+  std::vector<operation> operations;
+  if (upload_id == 0) {
+    upload_id = random_u64() | 1;
+    upload_base = base ? base->version : 0;
+    operations.push_back(begin_upload_op{request.key, upload_id, size, chunk_bytes, now_ms(), upload_base});
+  } else if (recorded.size() < recorded_in_index) {
+    operations.push_back(adopt_upload_op{request.key, upload_id, upload_id, recorded.size()});
+  }
+  auto chunks = as_recorded(tail);
+  if (!chunks.empty())
+    operations.push_back(extend_upload_op{request.key, upload_id, recorded.size(), chunks});
+  commit(std::move(operations), {}, [this, chunks, then](std::uint64_t) {
+    recorded.insert(recorded.end(), chunks.begin(), chunks.end());
+    recorded_in_index = recorded.size();
+    tail.erase(tail.begin(), tail.begin() + static_cast<std::ptrdiff_t>(chunks.size()));
+    then();
+  });
+}
+
+// In an upload, the base entry's chunks are named by place, not by pad.
+chunk_list put_operation_state::as_recorded(chunk_list chunks) const {
+  for (std::size_t i = 0; i < chunks.size(); ++i)
+    if (const auto* old = base_chunk(recorded.size() + i); old != nullptr && old->pad == chunks[i].pad)
+      chunks[i].pad = {};
+  return chunks;
+}
+
+void put_operation_state::finish() {
+  if (auto same = check_source(); !same)
+    return fail_with(same.error());
+  if (upload_id == 0) {
+    entry e;
+    e.size = totals.size;
+    e.modified_ms = now_ms();
+    e.chunk_size = chunk_bytes;
+    e.chunks = std::make_shared<const chunk_list>(tail);
+    return commit_final({put_op{request.key, std::move(e)}});
+  }
+  recorded.resize(std::min<std::uint64_t>(recorded.size(), done_chunks));  // the source was shorter than the record
+  std::vector<operation> operations;
+  if (recorded.size() < recorded_in_index)
+    operations.push_back(adopt_upload_op{request.key, upload_id, upload_id, recorded.size()});
+  operations.push_back(complete_upload_op{request.key, upload_id, totals.size, now_ms(), as_recorded(tail)});
+  commit_final(std::move(operations));
+}
+
+void put_operation_state::commit(std::vector<operation> operations, std::vector<key_condition> conditions,
+                                 std::function<void(std::uint64_t)> then) {
+  committing = true;
+  self->request(options.index, options.timeout, commit_atom_v, commit_request{std::move(operations), std::move(conditions)})
+      .then(
+          [this, then](commit_result r) {
+            committing = false;
+            if (!over)
+              then(r.version);
+          },
+          [this](caf::error& cause) {
+            auto e = from_caf(cause);
+            if (e.code == errc::key_not_found)
+              e = {errc::version_mismatch, "another put of the same key took over while this one was running"};
+            tail.clear();  // their pads are the index's again
+            fail_with(std::move(e));
+          });
+}
+
+void put_operation_state::commit_final(std::vector<operation> operations) {
+  committing = true;
+  std::vector<key_condition> conditions;
+  if (request.if_version)
+    conditions.push_back({request.key, *request.if_version});
+  self->request(options.index, options.timeout, commit_atom_v, commit_request{std::move(operations), std::move(conditions)})
+      .then(
+          [this](commit_result r) {
+            if (over)
+              return;
+            totals.version = r.version;
+            over = true;
+            promise.deliver(totals);
+            give_back_pads();
+            self->quit();
+          },
+          [this](caf::error& cause) {
+            committing = false;
+            tail.clear();
+            final_refused(from_caf(cause));
+          });
+}
+
+// The value that chunks were kept from may have been replaced meanwhile; then all is compared again with what is there now.
+void put_operation_state::final_refused(const error& e) {
+  const auto base_moved = e.code == errc::pad_conflict || e.code == errc::key_not_found
+                          || (e.code == errc::version_mismatch && !request.if_version);
+  if (over || cancelled || !base_moved)
+    return fail_with(e);
+  if (from_stream() || ++restarts > max_restarts)
+    return fail_with({errc::version_mismatch, "the key was changed by another writer while it was put; put it again"});
+  base.reset();
+  recorded.clear();
+  recorded_in_index = upload_id = upload_base = next_chunk = taken = done_chunks = 0;
+  source_ended = false;
+  totals = {};
+  look_up();
+}
+
+// Keeps the progress for the next attempt, then answers `cancelled`.
+void put_operation_state::cancel() {
+  if (over || cancelled)
+    return;
+  cancelled = true;
+  auto stop = [this] { fail_with({errc::cancelled, "the put was cancelled; the key is as it was before"}); };
+  if (!committing && !tail.empty())
+    return checkpoint(stop);
+  stop();
+}
+
+void put_operation_state::fail_with(error e) {
+  if (over)
+    return;
+  over = true;
+  promise.deliver(to_caf(e));
+  give_back_pads();
+  self->quit();
+}
+
+void put_operation_state::give_back_pads() {
+  returned_pads unused{{spare_pads.begin(), spare_pads.end()}, returned_pads::state::unused};
+  returned_pads written{{}, returned_pads::state::written};
+  for (const auto& [number, s] : window)
+    if (s.pad.counter != 0)
+      (s.sent ? written : unused).pads.push_back(s.pad);
+  for (const auto& c : tail)
+    written.pads.push_back(c.pad);  // what was never reserved is passed over there
+  for (auto* list : {&unused, &written})
+    if (!list->pads.empty())
+      self->send(options.index, release_atom_v, std::move(*list));
+  spare_pads.clear();
+}
+
+put_operation_actor::behavior_type put_operation(put_operation_state::self_pointer self, put_options options) {
+  auto* s = &self->state;
+  s->options = std::move(options);
+  // Only the asking actor is monitored.
+  self->set_down_handler([s](caf::down_msg&) { s->cancel(); });
+  return {
+      [s, self](put_atom, put_request& request) -> caf::result<put_result> {
+        auto promise = self->make_response_promise<put_result>();
+        if (auto asking = self->current_sender())
+          self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        s->start(std::move(request), promise);
+        return promise;
+      },
+      [s](cancel_atom) { s->cancel(); },
+  };
+}
+
+}  // namespace mutant

@@ -1,0 +1,135 @@
+// Writes one value: cuts the source into chunks, seals them in the decoder pool, writes them through the pad workers, and
+// commits. One actor per call; it ends with its answer.
+//
+// Memory: at most `window` chunks are under way, each with one sealed record (and, from a stream, its plaintext).
+// A large value is recorded as an upload while it goes on (every checkpoint_chunks chunks), so that it can be resumed; an
+// unchanged chunk of the value that it replaces is kept, not written. A write that meets another writer's record takes
+// another pad. Cancelled by cancel_atom, or when the asking actor goes down.
+#pragma once
+
+#include <deque>
+#include <map>
+
+#include "actors/interfaces.hpp"
+
+namespace mutant {
+
+struct put_options {
+  pad_store_actor pads;
+  decoder_actor decoders;
+  index_actor index;
+  std::uint32_t chunk_bytes = max_chunk_bytes;
+  std::size_t inline_bytes = default_inline_bytes;   // values up to this size lie in the index
+  std::size_t window = 8;                            // chunks under way
+  std::size_t checkpoint_chunks = 16;                // between two records of an upload's progress
+  std::chrono::milliseconds timeout{300'000};        // for one request
+  unsigned max_pad_changes = 64;                     // a chunk that meets taken pads gives up after so many
+
+  result<void> validate() const;
+};
+
+// Answers the one put message when the value is durable; then it is over.
+using put_operation_actor = caf::typed_actor<replies_to<put_atom, put_request>::with<put_result>, reacts_to<cancel_atom>>;
+
+struct put_operation_state {
+  using self_pointer = put_operation_actor::stateful_pointer<put_operation_state>;
+  static inline const char* name = "put_operation";
+
+  explicit put_operation_state(put_operation_actor::pointer me) : self(me) {}
+
+  enum class origin : std::uint8_t {
+    written,   // by this operation
+    base,      // the replaced value's, unchanged
+    recorded,  // written by an earlier attempt at this upload
+  };
+
+  struct slot {
+    std::uint32_t length = 0;
+    bytes plaintext;                  // of a stream or of memory, until the chunk is part of the finished prefix
+    pad_ref pad;                      // counter 0: none yet
+    bool sent = false;                // the store may hold our record in `pad`
+    unsigned pad_changes = 0;
+    std::optional<chunk> done;
+    origin from = origin::written;
+  };
+
+  // start and source
+  void start(put_request r, caf::typed_response_promise<put_result> p);
+  void look_up();
+  void plan(found&& old);
+  bool resume(const upload& pending);
+  void store_inline(bytes value);
+  void fill_window();
+  void pull();
+  void pulled(bytes piece);
+  void add_chunk(std::uint32_t length, bytes plaintext);
+  // one chunk
+  void compare(std::uint64_t number, chunk before, origin from);
+  void confirm_recorded(std::uint64_t number);
+  void want_pad(std::uint64_t number);
+  void give_pads();
+  void seal(std::uint64_t number);
+  void write(std::uint64_t number, fingerprint print, bytes record);
+  void contested(std::uint64_t number, std::uint64_t stored_counter);
+  void finished(std::uint64_t number, chunk what, origin from);
+  void take_prefix();
+  void diverged(std::uint64_t at);
+  // progress and end
+  void next_step();
+  void checkpoint(std::function<void()> then);
+  void finish();
+  void commit(std::vector<operation> operations, std::vector<key_condition> conditions,
+              std::function<void(std::uint64_t)> then);
+  void commit_final(std::vector<operation> operations);
+  void final_refused(const error& e);
+  void report();
+  void cancel();
+  void fail_with(error e);
+  void give_back_pads();
+  const chunk* base_chunk(std::uint64_t number) const;
+  chunk_input input_of(std::uint64_t number, const slot& s) const;
+  chunk_list as_recorded(chunk_list chunks) const;
+  result<void> open_source();
+  result<void> check_source() const;
+  bool from_stream() const { return std::holds_alternative<chunk_source_actor>(request.source); }
+  // What a failed request of ours does.
+  auto failing() {
+    return [this](caf::error& e) { fail_with(from_caf(e)); };
+  }
+
+  put_operation_actor::pointer self;
+  put_options options;
+  put_request request;
+  caf::typed_response_promise<put_result> promise;
+  put_result totals;
+  unsigned restarts = 0;
+  bool over = false;
+  bool cancelled = false;
+
+  std::optional<std::uint64_t> size;      // of the source, where it is known
+  std::int64_t source_modified_ns = 0;    // of a file, to notice a change while it is read
+  std::uint64_t taken = 0;                // bytes taken from the source so far
+  bool source_ended = false;
+  bool pulling = false;
+
+  std::optional<entry> base;              // the value that is replaced, if its chunks can be kept
+  std::uint32_t chunk_bytes = 0;
+  chunk_list recorded;                    // what the index's upload holds, as far as the source agrees with it
+  std::uint64_t recorded_in_index = 0;    // chunks that it holds there
+  std::uint64_t upload_id = 0;            // 0: no upload is recorded
+  std::uint64_t upload_base = 0;          // the version that its kept chunks belong to
+
+  std::map<std::uint64_t, slot> window;   // by chunk number; from done_chunks on
+  std::uint64_t next_chunk = 0;           // the next to be taken from the source
+  std::deque<std::uint64_t> without_pad;
+  std::deque<pad_ref> spare_pads;
+  bool reserving = false;
+
+  std::uint64_t done_chunks = 0;          // chunks before this one are finished
+  chunk_list tail;                        // finished chunks behind the recorded ones
+  bool committing = false;
+};
+
+put_operation_actor::behavior_type put_operation(put_operation_state::self_pointer self, put_options options);
+
+}  // namespace mutant

@@ -1,0 +1,229 @@
+#include "actors/store.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "actors/decoder.hpp"
+#include "actors/open_store.hpp"
+#include "actors/worker_pool.hpp"
+
+namespace mutant {
+
+namespace {
+
+using self_pointer = store_actor::stateful_pointer<store_state>;
+
+// Everything that a store is made of, spawned and connected.
+struct parts {
+  put_options put;
+  get_options get;
+  index_actor index;
+  pad_store_actor pads;
+  std::vector<caf::actor> supervised;
+  std::size_t max_operations = 0;
+};
+
+// Spawns the operation's actor and passes the request on to it; it answers the asker itself.
+template <class Result, class Behavior, class Request, class Options, class Atom>
+caf::result<Result> run_operation(self_pointer self, Behavior behavior, Atom atom, Request& request,
+                                  const Options& options) {
+  auto& s = self->state;
+  if (s.running.size() >= s.max_operations)
+    return to_caf({errc::overloaded, std::to_string(s.running.size()) + " operations are running; try again later"});
+  const auto ticket = request.options.ticket;
+  auto operation = self->spawn(behavior, options);
+  self->monitor(operation);
+  s.running.emplace(operation->address(), std::pair{ticket, caf::actor_cast<caf::actor>(operation)});
+  return self->delegate(operation, atom, std::move(request));
+}
+
+caf::result<done> change(self_pointer self, operation op, std::optional<key_condition> condition) {
+  auto promise = self->make_response_promise<done>();
+  commit_request request{{std::move(op)}, {}};
+  if (condition)
+    request.conditions.push_back(std::move(*condition));
+  self->request(self->state.index, self->state.put.timeout, commit_atom_v, std::move(request))
+      .then([promise](commit_result) mutable { promise.deliver(done{}); },
+            [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+  return promise;
+}
+
+caf::result<done> remove(self_pointer self, remove_request& request) {
+  std::optional<key_condition> condition;
+  if (request.if_version)
+    condition = key_condition{request.key, *request.if_version};
+  return change(self, remove_op{std::move(request.key)}, std::move(condition));
+}
+
+store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
+  auto& s = self->state;
+  s.put = made.put;
+  s.get = made.get;
+  s.index = made.index;
+  s.pads = made.pads;
+  s.supervised = made.supervised;
+  s.max_operations = made.max_operations;
+  for (auto& child : s.supervised)
+    self->monitor(child);
+  self->set_down_handler([self](caf::down_msg& down) {
+    if (self->state.running.erase(down.source) == 0)
+      self->quit(down.reason);  // a part that we cannot do without
+  });
+  self->attach_functor([supervised = s.supervised] {
+    for (auto& child : supervised)
+      caf::anon_send_exit(child, caf::exit_reason::user_shutdown);
+  });
+  self->set_exit_handler([self](caf::exit_msg& exit) {
+    for (auto& [address, operation] : self->state.running)
+      self->send_exit(operation.second, exit.reason);
+    self->quit(exit.reason);
+  });
+  return {
+      [self](put_atom atom, put_request& request) {
+        return run_operation<put_result>(self, put_operation, atom, request, self->state.put);
+      },
+      [self](get_atom atom, get_request& request) {
+        return run_operation<get_result>(self, get_operation, atom, request, self->state.get);
+      },
+      [self](remove_atom, remove_request& request) { return remove(self, request); },
+      [self](rename_atom, rename_request& request) {
+        return change(self, rename_op{std::move(request.from), std::move(request.to)}, std::nullopt);
+      },
+      [self](list_atom atom, list_request& request) { return self->delegate(self->state.index, atom, std::move(request)); },
+      [self](find_atom, std::string& key) -> caf::result<list_item> {
+        auto promise = self->make_response_promise<list_item>();
+        // One page of one item: the key itself is the first with it as prefix, if it is there.
+        self->request(self->state.index, self->state.get.timeout, list_atom_v, list_request{key, {}, 1})
+            .then(
+                [promise, key](list_page& page) mutable {
+                  if (page.empty() || page.front().key != key)
+                    promise.deliver(to_caf({errc::key_not_found, "no such key"}));
+                  else
+                    promise.deliver(std::move(page.front()));
+                },
+                [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+        return promise;
+      },
+      [self](sync_atom atom) { return self->delegate(self->state.index, atom); },
+      [self](stats_atom) -> caf::result<store_stats> {
+        auto promise = self->make_response_promise<store_stats>();
+        auto failed = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
+        self->request(self->state.index, self->state.get.timeout, stats_atom_v)
+            .then(
+                [self, promise, failed](index_stats& index) mutable {
+                  self->request(self->state.pads, self->state.get.timeout, stats_atom_v)
+                      .then([promise, index](pad_store_stats& pads) mutable { promise.deliver(store_stats{index, pads}); },
+                            failed);
+                },
+                failed);
+        return promise;
+      },
+      [self](cancel_atom, std::uint64_t ticket) {
+        for (auto& [address, operation] : self->state.running)
+          if (operation.first == ticket)
+            self->send(caf::actor_cast<put_operation_actor>(operation.second), cancel_atom_v);
+      },
+  };
+}
+
+}  // namespace
+
+result<void> store_config::validate() const {
+  if (pad_workers == 0 || pad_workers > 4096 || decoders > 1024 || window > 1024)
+    return fail(errc::invalid_argument, "a store has 1 to 4096 pad workers, at most 1024 decoders and 1024 chunks under way");
+  if (max_operations == 0)
+    return fail(errc::invalid_argument, "a store must allow one operation at least");
+  return {};
+}
+
+result<store_actor> spawn_store(caf::actor_system& system, store_config config) {
+  if (auto ready = init_crypto(); !ready)
+    return fail(ready.error());
+  if (auto valid = config.validate(); !valid)
+    return fail(valid.error());
+  const auto cores = std::max(1u, std::thread::hardware_concurrency());
+  const auto decoders = config.decoders != 0 ? config.decoders : cores;
+  const auto window = config.window != 0 ? config.window : decoders + 6;
+  parts made;
+  made.max_operations = config.max_operations;
+  auto detached = config.detached;
+
+  made.pads = config.pads;
+  if (!made.pads) {
+    auto url = parse_store_url(config.url);
+    if (!url)
+      return fail(url.error());
+    auto opened = open_pad_store(system, *url, {std::max<std::size_t>(2, decoders), true, detached});
+    if (!opened)
+      return fail(opened.error());
+    made.pads = *opened;
+    made.supervised.push_back(caf::actor_cast<caf::actor>(made.pads));
+  }
+  auto give_up = [&](const error& e) {
+    for (auto& child : made.supervised)
+      caf::anon_send_exit(child, caf::exit_reason::user_shutdown);
+    return fail(e);
+  };
+
+  config.worker.store = made.pads;
+  decoder_options decode{std::make_shared<const keyring>(config.owner)};
+  if (auto valid = config.worker.validate(); !valid)
+    return give_up(valid.error());
+
+  worker_pool_options<pad_store_actor> workers;
+  workers.name = "the pad worker pool";
+  workers.workers = config.pad_workers;
+  workers.timeout = config.worker.longest_request() + std::chrono::seconds(10);
+  workers.spawn = [&system, options = config.worker]() mutable -> pad_store_actor {
+    options.seed = options.seed != 0 ? options.seed + 1 : random_u64();
+    return system.spawn(pad_worker, options);
+  };
+  auto pads = system.spawn(worker_pool<pad_store_actor>, std::move(workers));
+  made.supervised.push_back(caf::actor_cast<caf::actor>(pads));
+
+  worker_pool_options<decoder_actor> pool;
+  pool.name = "the decoder pool";
+  pool.workers = decoders;
+  pool.spawn = [&system, decode, detached]() -> decoder_actor {
+    return detached ? system.spawn<caf::detached>(decoder, decode) : system.spawn(decoder, decode);
+  };
+  auto decoder_pool = system.spawn(worker_pool<decoder_actor>, std::move(pool));
+  made.supervised.push_back(caf::actor_cast<caf::actor>(decoder_pool));
+
+  config.index.pads = pads;
+  config.index.decoders = decoder_pool;
+  if (config.index.writer == writer_id{})
+    random_fill(config.index.writer);
+  if (auto valid = config.index.validate(); !valid)
+    return give_up(valid.error());
+  made.index = system.spawn(index_manager, config.index);
+  made.supervised.push_back(caf::actor_cast<caf::actor>(made.index));
+
+  made.put = config.put;
+  made.put.pads = pads;
+  made.put.decoders = decoder_pool;
+  made.put.index = made.index;
+  made.put.chunk_bytes = config.chunk_bytes;
+  made.put.inline_bytes = config.inline_bytes;
+  made.put.window = window;
+  made.get = config.get;
+  made.get.pads = pads;
+  made.get.decoders = decoder_pool;
+  made.get.index = made.index;
+  made.get.window = window;
+  if (auto valid = made.put.validate(); !valid)
+    return give_up(valid.error());
+  if (auto valid = made.get.validate(); !valid)
+    return give_up(valid.error());
+  return system.spawn(store_manager, made);
+}
+
+void configure(caf::actor_system_config& config) {
+  register_errors(config);
+  config.add_message_type<done>("mutant::done")
+      .add_message_type<bytes>("mutant::bytes")
+      .add_message_type<pad_query>("mutant::pad_query")
+      .add_message_type<pad_store_stats>("mutant::pad_store_stats");
+}
+
+}  // namespace mutant

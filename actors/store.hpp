@@ -1,0 +1,64 @@
+// What a program embeds: a private, mutable key–value store.
+//
+//   auto store = mutant::spawn_store(system, config);        // store_config: identity, where the pads lie, sizes
+//   self->request(*store, timeout, mutant::put_atom_v, mutant::put_request{"key", mutant::bytes::copy_of("value")})
+//
+// The store actor spawns one operation actor per put and get, and supervises the index, the pad workers, the decoders and, if
+// it opened it, the pad store. When one of those is lost it ends itself with that reason; pools replace their own workers.
+// The actor system's configuration must come from mutant::system_config (or call mutant::configure on its own).
+#pragma once
+
+#include <map>
+
+#include "actors/get_operation.hpp"
+#include "actors/index.hpp"
+#include "actors/interfaces.hpp"
+#include "actors/pad_worker.hpp"
+#include "actors/put_operation.hpp"
+
+namespace mutant {
+
+struct store_config {
+  seed owner;                          // every key comes from it
+  std::string url = "memory:";         // where the pads lie; see core/store_url.hpp
+  pad_store_actor pads;                // instead of url: a pad store that the caller keeps
+
+  std::size_t decoders = 0;            // 0: one per core
+  std::size_t pad_workers = 16;        // requests to the pad store at a time
+  std::size_t window = 0;              // chunks under way per operation; 0: decoders and a few more
+  std::uint32_t chunk_bytes = max_chunk_bytes;
+  std::size_t inline_bytes = default_inline_bytes;
+  std::size_t max_operations = 1024;   // puts and gets at a time; `overloaded` beyond
+
+  // Finer settings. The handles in them are filled in by spawn_store.
+  pad_worker_options worker;
+  index_options index;
+  put_options put;
+  get_options get;
+  bool detached = true;                // false: everything on the scheduler's threads, for deterministic tests
+
+  result<void> validate() const;
+};
+
+struct store_state {
+  static inline const char* name = "store";
+  put_options put;
+  get_options get;
+  index_actor index;
+  pad_store_actor pads;
+  std::vector<caf::actor> supervised;  // end with the store
+  std::size_t max_operations = 0;
+  std::map<caf::actor_addr, std::pair<std::uint64_t, caf::actor>> running;   // operation -> ticket, handle
+};
+
+// Checks the configuration and opens the pad store. Errors: those of validate() and of opening the store.
+result<store_actor> spawn_store(caf::actor_system& system, store_config config);
+
+// Adds our message types and errors to a configuration; an actor system made from it can spawn stores.
+void configure(caf::actor_system_config& config);
+
+struct system_config : caf::actor_system_config {
+  system_config() { configure(*this); }
+};
+
+}  // namespace mutant

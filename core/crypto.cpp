@@ -1,0 +1,167 @@
+#include "core/crypto.hpp"
+
+#include <highwayhash/highwayhash_target.h>
+#include <highwayhash/instruction_sets.h>
+#include <sodium.h>
+
+#include <cstring>
+
+namespace mutant {
+
+static_assert(sizeof(pad_address) == crypto_sign_PUBLICKEYBYTES);
+static_assert(sizeof(signature) == crypto_sign_BYTES);
+static_assert(sizeof(secret<64>) == crypto_sign_SECRETKEYBYTES);
+static_assert(sizeof(seed) == crypto_kdf_KEYBYTES);
+static_assert(nonce_bytes == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+static_assert(tag_bytes == crypto_aead_xchacha20poly1305_ietf_ABYTES);
+
+namespace {
+
+// Contexts of crypto_kdf, eight bytes each. docs/format.md, "Keys".
+constexpr char root_context[] = "mut_root";
+constexpr char log_context[] = "mut_log_";
+constexpr char data_context[] = "mut_data";
+constexpr char part_context[] = "mut_part";
+constexpr char fingerprint_context[] = "mut_fing";
+constexpr char cache_context[] = "mut_cach";
+
+template <std::size_t N>
+void derive(const seed& owner, const char* context, std::uint64_t id, std::array<std::byte, N>& out) {
+  crypto_kdf_derive_from_key(uchars(byte_span(out)), N, id, context, uchars(byte_view(owner.value)));
+}
+
+pad_keys derive_pad(const seed& owner, const char* context, std::uint64_t id) {
+  secret<64> material;
+  derive(owner, context, id, material.value);
+  pad_keys keys;
+  crypto_sign_seed_keypair(uchars(byte_span(keys.address)), uchars(byte_span(keys.signing.value)),
+                           uchars(byte_view(material.value)));
+  std::memcpy(keys.encryption.value.data(), material.value.data() + 32, 32);
+  return keys;
+}
+
+}  // namespace
+
+std::string to_hex(byte_view view) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(view.size() * 2);
+  for (auto b : view) {
+    text += digits[std::to_integer<unsigned>(b) >> 4];
+    text += digits[std::to_integer<unsigned>(b) & 15];
+  }
+  return text;
+}
+
+bool from_hex(std::string_view text, byte_span out) noexcept {
+  std::size_t length = 0;
+  return text.size() == out.size() * 2
+         && sodium_hex2bin(uchars(out), out.size(), text.data(), text.size(), nullptr, &length, nullptr) == 0
+         && length == out.size();
+}
+
+std::string short_name(const pad_address& address) {
+  return to_hex(byte_view(address).first(8));
+}
+
+void wipe(byte_span secret) noexcept {
+  sodium_memzero(secret.data(), secret.size());
+}
+
+result<void> init_crypto() {
+  if (sodium_init() < 0)
+    return fail(errc::access_denied, "libsodium cannot start: this system gives no random numbers");
+  return {};
+}
+
+void random_fill(byte_span out) noexcept {
+  randombytes_buf(out.data(), out.size());
+}
+
+std::uint64_t random_u64() noexcept {
+  std::uint64_t value = 0;
+  randombytes_buf(&value, sizeof value);
+  return value;
+}
+
+keyring::keyring(const seed& owner) : owner_(owner) {
+  secret<32> material;
+  derive(owner_, fingerprint_context, 0, material.value);
+  // HighwayHash takes its key as four little-endian words; we run on little-endian machines only (see record.cpp).
+  std::memcpy(fingerprint_key_.data(), material.value.data(), 32);
+}
+
+pad_keys keyring::root() const { return derive_pad(owner_, root_context, 0); }
+pad_keys keyring::log(std::uint64_t slot) const { return derive_pad(owner_, log_context, slot); }
+pad_keys keyring::data(std::uint64_t number) const { return derive_pad(owner_, data_context, number); }
+pad_keys keyring::part(std::uint64_t number) const { return derive_pad(owner_, part_context, number); }
+
+aead_key keyring::cache_key() const {
+  aead_key key;
+  derive(owner_, cache_context, 0, key.value);
+  return key;
+}
+
+std::string keyring::owner_name() const {
+  return short_name(root().address);
+}
+
+fingerprint keyring::fingerprint_of(byte_view plaintext) const noexcept {
+  alignas(32) highwayhash::HHKey key;
+  std::memcpy(key, fingerprint_key_.data(), sizeof key);
+  alignas(32) highwayhash::HHResult128 hash;
+  highwayhash::InstructionSets::Run<highwayhash::HighwayHash>(
+      key, reinterpret_cast<const char*>(plaintext.data()), plaintext.size(), &hash);
+  fingerprint result;
+  static_assert(sizeof result == sizeof hash);
+  std::memcpy(result.data(), hash, sizeof hash);
+  return result;
+}
+
+content_hash hash_of(byte_view content) noexcept {
+  content_hash hash;
+  crypto_generichash(uchars(byte_span(hash)), hash.size(), uchars(content), content.size(), nullptr, 0);
+  return hash;
+}
+
+signature sign(const pad_keys& keys, byte_view message) noexcept {
+  signature s;
+  crypto_sign_detached(uchars(byte_span(s)), nullptr, uchars(message), message.size(),
+                       uchars(byte_view(keys.signing.value)));
+  return s;
+}
+
+bool verify(const pad_address& address, byte_view message, const signature& s) noexcept {
+  return crypto_sign_verify_detached(uchars(byte_view(s)), uchars(message), message.size(),
+                                     uchars(byte_view(address)))
+         == 0;
+}
+
+void encrypt_in_place(const aead_key& key, const std::array<std::byte, nonce_bytes>& nonce, byte_view associated,
+                      byte_span text, std::span<std::byte, tag_bytes> tag) noexcept {
+  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(uchars(text), uchars(byte_span(tag)), nullptr, uchars(text),
+                                                      text.size(), uchars(associated), associated.size(), nullptr,
+                                                      uchars(byte_view(nonce)), uchars(byte_view(key.value)));
+}
+
+bool decrypt(const aead_key& key, std::span<const std::byte, nonce_bytes> nonce, byte_view associated,
+             byte_view ciphertext, std::span<const std::byte, tag_bytes> tag, byte_span out) noexcept {
+  return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+             uchars(out), nullptr, uchars(ciphertext), ciphertext.size(), uchars(byte_view(tag)), uchars(associated),
+             associated.size(), uchars(byte_view(nonce)), uchars(byte_view(key.value)))
+         == 0;
+}
+
+result<aead_key> derive_from_passphrase(std::string_view passphrase, std::span<const std::byte, 16> salt,
+                                        std::uint32_t memory_kib, std::uint32_t passes) {
+  static_assert(crypto_pwhash_SALTBYTES == 16);
+  aead_key key;
+  if (crypto_pwhash(uchars(byte_span(key.value)), key.value.size(), passphrase.data(), passphrase.size(),
+                    uchars(byte_view(salt)), passes, std::size_t{memory_kib} * 1024, crypto_pwhash_ALG_ARGON2ID13)
+      != 0)
+    return fail(errc::too_large, "deriving a key from the passphrase needs " + std::to_string(memory_kib / 1024)
+                                     + " MiB of memory, and the system refused it");
+  return key;
+}
+
+}  // namespace mutant

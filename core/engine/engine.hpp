@@ -1,0 +1,62 @@
+// The engine interface: where pads lie on this machine. docs/design.md sections 3 and 6.
+//
+// An engine keeps whole records by address and holds to the write rule (below). It is used by one writer thread and any
+// number of reader threads at once; several processes may open the same place. It does not verify signatures: whoever
+// takes records from strangers does that first.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/bytes.hpp"
+#include "core/crypto.hpp"
+#include "core/error.hpp"
+
+namespace mutant {
+
+struct engine_stats {
+  std::uint64_t pads = 0;
+  std::uint64_t record_bytes = 0;  // sum of the records' sizes
+  std::uint64_t disk_bytes = 0;    // what the engine's files take
+};
+
+class pad_engine {
+ public:
+  virtual ~pad_engine() = default;
+
+  // -- writing: one thread; puts take effect together, at commit ------------------------------------------------------
+
+  // Adds a write to the open batch (and opens one). The write rule, against what is stored and what the batch holds:
+  // absent or lower counter: taken. Same counter and same bytes: ok again. Same counter, other bytes: pad_conflict;
+  // lower counter: stale_counter (both: detail = the stored counter). corrupt_record: not a well-formed record.
+  // store_full, io_error: the batch is broken and commit will fail.
+  virtual result<void> put(const bytes& record) = 0;
+  // Removes the pad altogether. `blank` is a blank record of it whose counter is higher than the stored one
+  // (otherwise stale_counter): the owner's word that it may go. Ok when the pad is absent.
+  virtual result<void> erase(const bytes& blank) = 0;
+  // Makes the batch durable. After an error none of it is stored. Ok without a batch.
+  virtual result<void> commit() = 0;
+
+  // -- reading: any thread; sees committed pads ------------------------------------------------------------------------
+
+  // The whole record; pad_not_found.
+  virtual result<bytes> get(const pad_address& address) = 0;
+  // The first 160 bytes; pad_not_found.
+  virtual result<bytes> head(const pad_address& address) = 0;
+  virtual result<engine_stats> stats() = 0;
+};
+
+struct lmdb_options {
+  std::string directory;
+  bool create = true;                                  // false: a missing directory is an error
+  std::uint64_t map_bytes = std::uint64_t{1} << 40;    // most the store can grow to; address space, not disk
+};
+
+// The embedded default. Errors: unreachable (missing directory, with create = false), access_denied, io_error,
+// store_full, unsupported (another format version), invalid_argument (the directory holds something else).
+result<std::unique_ptr<pad_engine>> open_lmdb_engine(const lmdb_options& options);
+
+// Gone with the process; the same rules. For tests and `memory:`. store_full beyond capacity_bytes.
+std::unique_ptr<pad_engine> make_memory_engine(std::uint64_t capacity_bytes);
+
+}  // namespace mutant

@@ -1,0 +1,116 @@
+// The LMDB environment under the embedded store: opening, transactions, errors. It knows databases, not pads.
+//
+// One environment per directory and process: LMDB's file locks belong to the process, so that closing a second environment
+// would silently drop the locks of the first. Engines of one process that open the same directory share it.
+//
+// Flags. MDB_NOTLS: read transactions are pooled and move between threads. MDB_NORDAHEAD: records lie at random places.
+// Not MDB_WRITEMAP, although it halves the CPU of a commit: its data file is sparse and written through the map, so that a
+// full disk is a SIGBUS in the middle of a memcpy instead of an error from pwrite, and a stray write of the program would
+// reach the store. Commits are durable: data pages are synced before the meta page that names them.
+#pragma once
+
+#include <lmdb.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/engine/engine.hpp"
+#include "core/engine/store_format.hpp"
+#include "core/error.hpp"
+
+namespace mutant {
+
+class lmdb_env;
+
+// An error from an LMDB (or errno) code. store_full: ENOSPC and a full map; unsupported: another LMDB version.
+error lmdb_error(int code, const std::string& doing);
+
+inline MDB_val to_val(byte_view view) noexcept {
+  return {view.size(), const_cast<std::byte*>(view.data())};
+}
+
+inline byte_view to_view(const MDB_val& value) noexcept {
+  return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
+}
+
+// Reads one committed state; what it returns lies in the map and is valid while it lives. Any one thread at a time.
+class read_txn {
+ public:
+  read_txn(lmdb_env& env, MDB_txn* txn) noexcept : env_(&env), txn_(txn) {}
+  read_txn(read_txn&& other) noexcept : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)) {}
+  read_txn& operator=(read_txn&&) = delete;
+  ~read_txn();
+
+  MDB_txn* handle() const noexcept { return txn_; }
+
+ private:
+  lmdb_env* env_;
+  MDB_txn* txn_;
+};
+
+// The one write transaction of all processes. Ends in the thread that began it. Aborts unless committed.
+class write_txn {
+ public:
+  write_txn(lmdb_env& env, MDB_txn* txn) noexcept : env_(&env), txn_(txn) {}
+  write_txn(write_txn&& other) noexcept : env_(other.env_), txn_(std::exchange(other.txn_, nullptr)) {}
+  write_txn& operator=(write_txn&&) = delete;
+  ~write_txn();
+
+  MDB_txn* handle() const noexcept { return txn_; }
+  std::uint64_t id() const noexcept { return mdb_txn_id(txn_); }
+  // Durable when it returns ok; nothing is stored otherwise. The transaction is over either way.
+  result<void> commit();
+
+ private:
+  lmdb_env* env_;
+  MDB_txn* txn_;
+};
+
+class lmdb_env {
+ public:
+  // Opens or creates; the errors of open_lmdb_engine.
+  static result<std::shared_ptr<lmdb_env>> open(const lmdb_options& options);
+  ~lmdb_env();
+  lmdb_env(const lmdb_env&) = delete;
+  lmdb_env& operator=(const lmdb_env&) = delete;
+
+  // Cheap: reuses a reader slot. overloaded: every slot is taken.
+  result<read_txn> read();
+  // Waits for the writers of other threads and processes. invalid_argument: this thread already holds it.
+  result<write_txn> write();
+
+  const std::string& directory() const noexcept { return directory_; }
+  MDB_dbi meta_database() const noexcept { return meta_; }
+  MDB_dbi pads_database() const noexcept { return pads_; }
+
+  // nullopt: the store is just being created.
+  result<std::optional<store_format::store_meta>> load_meta(MDB_txn* txn) const;
+  result<void> save_meta(MDB_txn* txn, const store_format::store_meta& meta) const;
+
+ private:
+  friend class read_txn;
+  friend class write_txn;
+
+  lmdb_env(MDB_env* env, std::string directory) : env_(env), directory_(std::move(directory)) {}
+  static result<std::unique_ptr<lmdb_env>> open_new(const lmdb_options& options);
+  static result<MDB_env*> map_largest(const std::string& directory, unsigned flags, std::uint64_t map_bytes);
+  static result<void> probe(const std::string& directory, bool create);
+  result<void> open_databases(bool may_write);
+  void give_back(MDB_txn* txn) noexcept;
+
+  MDB_env* env_;
+  std::string directory_;
+  MDB_dbi meta_ = 0, pads_ = 0;
+  std::mutex idle_mutex_;
+  std::vector<MDB_txn*> idle_;  // reset read transactions
+  std::atomic<std::thread::id> writer_{};
+};
+
+}  // namespace mutant

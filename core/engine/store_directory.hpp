@@ -1,0 +1,30 @@
+// The directory of an embedded store, before LMDB sees it: created if wanted, and refused if it holds something else.
+// Nothing is written into a directory that is refused.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/error.hpp"
+
+namespace mutant {
+
+// Makes sure that `directory` is a store, an empty directory, or (with create) a new one of mode 0700.
+// unreachable: it is missing, or holds no store, and may not be created; invalid_argument: it holds something else;
+// access_denied, io_error.
+result<void> prepare_store_directory(const std::string& directory, bool create);
+
+// Gives the lock file all its blocks. LMDB maps it and writes through the map, so on a full disk a sparse lock file would
+// be a SIGBUS instead of an error.
+result<void> allocate_lock_file(const std::string& directory);
+
+// Makes the names of new files durable.
+result<void> sync_directory(const std::string& directory);
+
+// False when the file system (or a quota) has no megabyte left for a file there.
+bool has_room(const std::string& directory);
+
+// What the regular files of the directory take on disk.
+std::uint64_t directory_disk_bytes(const std::string& directory);
+
+}  // namespace mutant

@@ -1,0 +1,320 @@
+#include "core/identity.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+
+namespace mutant {
+
+namespace {
+
+constexpr std::string_view first_line = "mutant-identity 1\n";
+constexpr std::string_view clear_line = "kdf none\n";
+constexpr std::string_view argon_word = "kdf argon2id ";
+constexpr std::string_view seed_word = "seed ";
+
+constexpr std::uint32_t min_memory_kib = 8, max_memory_kib = 1024 * 1024, max_passes = 64;
+constexpr std::size_t salt_bytes = 16, seed_bytes = 32, check_bytes = 8;
+constexpr std::size_t sealed_bytes = nonce_bytes + seed_bytes + tag_bytes;
+constexpr std::size_t max_file_bytes = 4096;
+
+using salt_value = std::array<std::byte, salt_bytes>;
+using check_value = std::array<std::byte, check_bytes>;
+
+// Text that is wiped when it goes.
+struct secret_text {
+  std::string value;
+  explicit secret_text(std::string text) : value(std::move(text)) {}
+  secret_text(const secret_text&) = delete;
+  secret_text& operator=(const secret_text&) = delete;
+  ~secret_text() { wipe(std::as_writable_bytes(std::span(value))); }
+};
+
+// Tells damage from a wrong passphrase; the first bytes of BLAKE2b-256 over the header lines and what the last one holds.
+check_value check_of(std::string_view header, byte_view body) {
+  std::string all(header);
+  all.reserve(header.size() + body.size());  // one allocation: nothing is left behind unwiped
+  all += as_text(body);
+  secret_text covered(std::move(all));
+  auto hash = hash_of(as_byte_view(covered.value));
+  check_value check;
+  std::copy_n(hash.begin(), check.size(), check.begin());
+  return check;
+}
+
+std::string with_seed_line(std::string header, byte_view body) {
+  auto check = check_of(header, body);
+  secret_text body_hex(to_hex(body));
+  header.reserve(header.size() + seed_word.size() + body_hex.value.size() + 2 * check_bytes + 1);
+  header += seed_word;
+  header += body_hex.value;
+  header += to_hex(check);
+  header += '\n';
+  return header;
+}
+
+tl::unexpected<error> corrupt(std::string_view what) {
+  return fail(errc::corrupt_record, "the identity file " + std::string(what));
+}
+
+bool lower_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Takes a line, its end included, off the front of the text; empty if there is no whole line.
+std::string_view take_line(std::string_view& text) {
+  auto end = text.find('\n');
+  auto length = end == std::string_view::npos ? 0 : end + 1;
+  auto line = text.substr(0, length);
+  text.remove_prefix(length);
+  return line;
+}
+
+// Takes a decimal number in its shortest form and the space behind it off the front.
+bool take_number(std::string_view& text, std::uint32_t& number) {
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  auto digits = static_cast<std::size_t>(end - text.data());
+  if (failed != std::errc() || (digits > 1 && text.front() == '0') || digits == text.size() || *end != ' ')
+    return false;
+  text.remove_prefix(digits + 1);
+  return true;
+}
+
+bool in_bounds(passphrase_cost cost) {
+  return cost.memory_kib >= min_memory_kib && cost.memory_kib <= max_memory_kib && cost.passes >= 1
+         && cost.passes <= max_passes;
+}
+
+struct parsed_identity {
+  std::string_view header;  // the first two lines
+  bool encrypted = false;
+  passphrase_cost cost;
+  salt_value salt{};
+  secret<sealed_bytes> body;  // the seed alone, or nonce, ciphertext and tag
+};
+
+result<void> parse_kdf(std::string_view line, parsed_identity& to) {
+  if (line == clear_line)
+    return {};
+  if (!line.starts_with(argon_word))
+    return corrupt("names a key derivation that is not known: expected `kdf none` or `kdf argon2id`");
+  to.encrypted = true;
+  line.remove_prefix(argon_word.size());
+  if (!take_number(line, to.cost.memory_kib) || !take_number(line, to.cost.passes) || !in_bounds(to.cost))
+    return corrupt("is damaged: the cost of its passphrase is not within 8 KiB to 1 GiB and 1 to 64 passes");
+  if (line.empty() || !lower_hex(line.substr(0, line.size() - 1)) || !from_hex(line.substr(0, line.size() - 1), to.salt))
+    return corrupt("is damaged: its salt is not 16 bytes in lower-case hex");
+  return {};
+}
+
+result<void> parse_seed(std::string_view line, parsed_identity& to) {
+  if (!line.starts_with(seed_word))
+    return corrupt("is truncated: it has no whole `seed` line");
+  auto hex = line.substr(seed_word.size(), line.size() - seed_word.size() - 1);
+  auto body_bytes = to.encrypted ? sealed_bytes : seed_bytes;
+  if (hex.size() != 2 * (body_bytes + check_bytes) || !lower_hex(hex))
+    return corrupt("is damaged: its `seed` line does not have " + std::to_string(2 * (body_bytes + check_bytes))
+                   + " lower-case hex digits");
+  auto body = byte_span(to.body.value).first(body_bytes);
+  check_value check;
+  if (!from_hex(hex.substr(0, 2 * body_bytes), body) || !from_hex(hex.substr(2 * body_bytes), check)
+      || check != check_of(to.header, body))
+    return corrupt("is damaged: its checksum does not match");
+  return {};
+}
+
+result<parsed_identity> parse(std::string_view text) {
+  parsed_identity parsed;
+  auto rest = text;
+  if (take_line(rest) != first_line)
+    return corrupt("does not begin with the line `mutant-identity 1`: damaged, or not an identity");
+  auto kdf = take_line(rest);
+  if (kdf.empty())
+    return corrupt("is truncated: it has no whole `kdf` line");
+  parsed.header = text.substr(0, first_line.size() + kdf.size());
+  if (auto done = parse_kdf(kdf, parsed); !done)
+    return fail(std::move(done).error());
+  if (auto done = parse_seed(take_line(rest), parsed); !done)
+    return fail(std::move(done).error());
+  if (!rest.empty())
+    return corrupt("goes on behind its `seed` line");
+  return parsed;
+}
+
+// -- files ------------------------------------------------------------------------------------------------------------
+
+class descriptor {
+ public:
+  explicit descriptor(int fd) noexcept : fd_(fd) {}
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  ~descriptor() { close(); }
+
+  int get() const noexcept { return fd_; }
+  bool open() const noexcept { return fd_ >= 0; }
+  bool close() noexcept { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    auto written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+// Gives a file its name without replacing another; 0 or errno. Some file systems know only one of the two ways.
+int name_file(const std::string& temporary, const std::string& path) {
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0)
+    return 0;
+  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
+    return errno;
+  if (::link(temporary.c_str(), path.c_str()) != 0)
+    return errno;
+  ::unlink(temporary.c_str());
+  return 0;
+}
+
+result<void> sync_directory_of(const std::string& path) {
+  auto slash = path.rfind('/');
+  auto directory = slash == std::string::npos ? std::string(".") : path.substr(0, slash + 1);
+  descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.open() || ::fsync(fd.get()) != 0)
+    return fail(errno_error(errno, "syncing the directory " + directory));
+  return {};
+}
+
+result<void> write_new_file(const std::string& path, std::string_view text) {
+  auto temporary = path + ".new-" + std::to_string(random_u64());
+  descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.open())
+    return fail(errno_error(errno, "creating the identity file " + path));
+  auto written = write_all(fd.get(), text) && ::fsync(fd.get()) == 0 && fd.close();
+  auto number = written ? name_file(temporary, path) : errno;
+  if (number != 0) {
+    ::unlink(temporary.c_str());
+    if (number == EEXIST)
+      return fail(errc::key_exists, "there is an identity at " + path + " already; it is left as it is");
+    return fail(errno_error(number, "writing the identity file " + path));
+  }
+  return sync_directory_of(path);
+}
+
+result<std::string> read_small_file(int fd, const std::string& path) {
+  std::string text(max_file_bytes + 1, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    auto got = ::read(fd, text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return fail(errno_error(errno, "reading the identity file " + path));
+    if (got == 0)
+      break;
+    size += static_cast<std::size_t>(got);
+  }
+  if (size > max_file_bytes)
+    return fail(errc::corrupt_record, path + " is larger than 4096 bytes: not an identity file");
+  text.resize(size);
+  return text;
+}
+
+}  // namespace
+
+seed generate_seed() {
+  seed owner;
+  random_fill(owner.value);
+  return owner;
+}
+
+result<std::string> encode_identity(const seed& owner, std::string_view passphrase, passphrase_cost cost) {
+  std::string header(first_line);
+  if (passphrase.empty())
+    return with_seed_line(header.append(clear_line), owner.value);
+  if (!in_bounds(cost))
+    return fail(errc::invalid_argument, "a passphrase may cost 8 KiB to 1 GiB of memory and 1 to 64 passes");
+  salt_value salt;
+  random_fill(salt);
+  auto key = derive_from_passphrase(passphrase, salt, cost.memory_kib, cost.passes);
+  if (!key)
+    return fail(std::move(key).error());
+  header += argon_word;
+  header += std::to_string(cost.memory_kib) + ' ' + std::to_string(cost.passes) + ' ' + to_hex(salt) + '\n';
+
+  std::array<std::byte, nonce_bytes> nonce;
+  random_fill(nonce);
+  secret<sealed_bytes> body;
+  byte_span all(body.value);
+  std::copy(nonce.begin(), nonce.end(), all.begin());
+  std::copy(owner.value.begin(), owner.value.end(), all.begin() + nonce_bytes);
+  encrypt_in_place(*key, nonce, as_byte_view(header), all.subspan(nonce_bytes, seed_bytes), all.last<tag_bytes>());
+  return with_seed_line(std::move(header), all);
+}
+
+result<identity_text> inspect_identity(std::string_view text) {
+  auto parsed = parse(text);
+  if (!parsed)
+    return fail(std::move(parsed).error());
+  return identity_text{parsed->encrypted};
+}
+
+result<seed> decode_identity(std::string_view text, std::string_view passphrase) {
+  auto parsed = parse(text);
+  if (!parsed)
+    return fail(std::move(parsed).error());
+  seed owner;
+  byte_view body(parsed->body.value);
+  if (!parsed->encrypted) {
+    std::copy_n(body.begin(), seed_bytes, owner.value.begin());
+    return owner;
+  }
+  if (passphrase.empty())
+    return fail(errc::access_denied, "the identity is under a passphrase, and none was given");
+  auto key = derive_from_passphrase(passphrase, parsed->salt, parsed->cost.memory_kib, parsed->cost.passes);
+  if (!key)
+    return fail(std::move(key).error());
+  if (!decrypt(*key, body.first<nonce_bytes>(), as_byte_view(parsed->header), body.subspan(nonce_bytes, seed_bytes),
+               body.last<tag_bytes>(), owner.value))
+    return fail(errc::access_denied, "the identity does not open with this passphrase");
+  return owner;
+}
+
+result<void> create_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
+                                  passphrase_cost cost) {
+  auto text = encode_identity(owner, passphrase, cost);
+  if (!text)
+    return fail(std::move(text).error());
+  secret_text content(std::move(*text));
+  return write_new_file(path, content.value);
+}
+
+result<std::string> read_identity_file(const std::string& path) {
+  // Not blocking: opening a pipe would wait for its other end.
+  descriptor fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.open() && (errno == ENOENT || errno == ENOTDIR))
+    return fail(errc::key_not_found, "there is no identity at " + path);
+  if (!fd.open())
+    return fail(errno_error(errno, "opening the identity file " + path));
+  struct stat about;
+  if (::fstat(fd.get(), &about) != 0)
+    return fail(errno_error(errno, "looking at the identity file " + path));
+  if (!S_ISREG(about.st_mode))
+    return fail(errc::corrupt_record, path + " is not a regular file, so not an identity");
+  if ((about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return fail(errc::access_denied, "others may use the identity file " + path + "; run: chmod 600 " + path);
+  return read_small_file(fd.get(), path);
+}
+
+}  // namespace mutant

@@ -1,0 +1,41 @@
+// The identity file: the owner's seed, alone or under a passphrase. docs/format.md, "Identity file".
+//
+// Text, three lines or fewer, mode 0600, written to a temporary file, synced and renamed. The reader refuses a file that
+// others may read or write.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/crypto.hpp"
+#include "core/error.hpp"
+
+namespace mutant {
+
+// Argon2id cost of a new passphrase; the file records it. Reading bounds both (memory to 1 GiB, passes to 64).
+struct passphrase_cost {
+  std::uint32_t memory_kib = 256 * 1024;
+  std::uint32_t passes = 3;
+};
+
+seed generate_seed();
+
+// Text form of the file; empty passphrase: the seed in the clear.
+result<std::string> encode_identity(const seed& owner, std::string_view passphrase, passphrase_cost cost);
+
+struct identity_text {
+  bool needs_passphrase = false;
+};
+// corrupt_record: not an identity file, truncated, damaged (says which).
+result<identity_text> inspect_identity(std::string_view text);
+// access_denied: the passphrase is wrong or missing.
+result<seed> decode_identity(std::string_view text, std::string_view passphrase);
+
+// Files. key_exists: there is one already. key_not_found: there is none. access_denied: unreadable, or its mode lets
+// others read it (says the chmod to run).
+result<void> create_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
+                                  passphrase_cost cost = {});
+result<std::string> read_identity_file(const std::string& path);
+
+}  // namespace mutant

@@ -1,0 +1,186 @@
+// The root, and what all codecs share.
+#include "core/index/codec.hpp"
+
+#include "core/index/codec_detail.hpp"
+
+namespace mutant {
+
+namespace index_format {
+
+void write_version(cbor_writer& w) {
+  w.uint(0);
+  w.uint(version);
+}
+
+void read_version(cbor_reader& r) {
+  r.key(0, "format");
+  if (auto found = r.uint("format"); found != version)
+    r.refuse("format", std::to_string(found) + " is not known, only 1 is");
+}
+
+void write_key(cbor_writer& w, std::string_view key) {
+  w.byte_string(as_byte_view(key));
+}
+
+std::string read_key(cbor_reader& r, const char* field) {
+  auto key = r.byte_string(field, max_key_bytes);
+  if (key.empty())
+    r.refuse(field, "a key is empty");
+  return std::string(as_text(key));
+}
+
+void write_pad(cbor_writer& w, const pad_ref& pad) {
+  w.array(2);
+  w.uint(pad.number);
+  w.uint(pad.counter);
+}
+
+pad_ref read_pad(cbor_reader& r, const char* field) {
+  r.array_of(2, field);
+  pad_ref pad;
+  pad.number = r.uint(field, max_number - 1);
+  pad.counter = r.uint(field);
+  return pad;
+}
+
+void write_pads(cbor_writer& w, const std::vector<pad_ref>& pads) {
+  w.array(pads.size());
+  for (const auto& pad : pads)
+    write_pad(w, pad);
+}
+
+void write_chunk(cbor_writer& w, const chunk& c) {
+  w.array(4);
+  w.uint(c.kept() ? 0 : c.pad.number);  // it means nothing there
+  w.uint(c.pad.counter);
+  w.uint(c.length);
+  w.byte_string(c.print);
+}
+
+void write_chunks(cbor_writer& w, const chunk_list& chunks) {
+  w.array(chunks.size());
+  for (const auto& c : chunks)
+    write_chunk(w, c);
+}
+
+chunk_list read_chunks(cbor_reader& r, bool may_be_kept) {
+  chunk_list chunks;
+  auto count = r.array("chunks", shortest_chunk_bytes);
+  chunks.reserve(count);
+  for (std::size_t i = 0; i < count && r.ok(); ++i) {
+    auto& c = chunks.emplace_back();
+    r.array_of(4, "chunk");
+    c.pad.number = r.uint("chunk's pad", max_number - 1);
+    c.pad.counter = r.uint("chunk's counter");
+    if (c.kept() && (!may_be_kept || c.pad.number != 0))
+      r.refuse("chunk's counter", may_be_kept ? "0, with a pad" : "0, where there is nothing to keep");
+    c.length = static_cast<std::uint32_t>(r.uint("chunk's length", max_chunk_bytes));
+    if (c.length == 0)
+      r.refuse("chunk's length", "an empty chunk");
+    r.fixed(c.print, "chunk's fingerprint");
+  }
+  return chunks;
+}
+
+std::shared_ptr<const chunk_list> read_shared_chunks(cbor_reader& r, bool may_be_kept) {
+  auto chunks = read_chunks(r, may_be_kept);
+  return chunks.empty() ? nullptr : std::make_shared<const chunk_list>(std::move(chunks));
+}
+
+std::uint32_t read_chunk_size(cbor_reader& r) {
+  auto size = r.uint("chunk size", max_chunk_bytes);
+  if (size < min_chunk_bytes)
+    r.refuse("chunk size", "0");
+  return static_cast<std::uint32_t>(size);
+}
+
+bytes read_inline_value(cbor_reader& r) {
+  return bytes::copy_of(r.byte_string("value", max_inline_bytes));
+}
+
+}  // namespace index_format
+
+using namespace index_format;
+
+namespace {
+
+constexpr std::size_t root_fields = 7;
+constexpr std::size_t part_ref_items = 5;
+
+void write_part_ref(cbor_writer& w, const part_ref& part) {
+  w.array(part_ref_items);
+  w.uint(part.pad.number);
+  w.uint(part.pad.counter);
+  w.uint(part.sequence);
+  w.uint(part.size);
+  w.boolean(part.base);
+}
+
+part_ref read_part_ref(cbor_reader& r, const root& of) {
+  part_ref part;
+  r.array_of(part_ref_items, "part");
+  part.pad.number = r.uint("part's pad");
+  if (part.pad.number >= of.next_part)
+    r.refuse("part's pad", "not below the next part pad");
+  part.pad.counter = r.uint("part's counter");
+  if (part.pad.counter == 0)
+    r.refuse("part's counter", "0");
+  part.sequence = r.uint("part's sequence", of.sequence);
+  part.size = r.uint("part's size", max_plaintext_bytes);
+  part.base = r.boolean("part's base mark");
+  if (part.base && !of.parts.empty() && !of.parts.back().base)
+    r.refuse("part's base mark", "a base part behind a delta part");
+  return part;
+}
+
+}  // namespace
+
+bytes encode(const root& value) {
+  cbor_writer w(64 + value.parts.size() * 40);
+  w.map(root_fields);
+  write_version(w);
+  w.uint(1);
+  w.uint(value.sequence);
+  w.uint(2);
+  w.uint(value.next_pad);
+  w.uint(3);
+  w.uint(value.ring_slots);
+  w.uint(4);
+  w.uint(value.next_part);
+  w.uint(5);
+  w.uint(value.parts_floor);
+  w.uint(6);
+  w.array(value.parts.size());
+  for (const auto& part : value.parts)
+    write_part_ref(w, part);
+  return std::move(w).finish();
+}
+
+result<root> decode_root(byte_view plaintext) {
+  cbor_reader r(plaintext, errc::index_corrupt, "the index root");
+  root value;
+  r.map_of(root_fields, "root");
+  read_version(r);
+  r.key(1, "sequence");
+  value.sequence = r.uint("sequence", max_number - 1);
+  r.key(2, "next pad");
+  value.next_pad = r.uint("next pad", max_number);
+  r.key(3, "ring slots");
+  value.ring_slots = r.uint("ring slots", max_ring_slots);
+  if (value.ring_slots < min_ring_slots)
+    r.refuse("ring slots", "fewer than " + std::to_string(min_ring_slots));
+  r.key(4, "next part");
+  value.next_part = r.uint("next part", max_number);
+  r.key(5, "parts floor");
+  value.parts_floor = r.uint("parts floor", value.next_part);
+  r.key(6, "parts");
+  auto count = r.array("parts", part_ref_items + 1);
+  value.parts.reserve(reserve_for(r, count));
+  for (std::size_t i = 0; i < count && r.ok(); ++i)
+    value.parts.push_back(read_part_ref(r, value));
+  if (auto done = r.finish(); !done)
+    return fail(std::move(done).error());
+  return value;
+}
+
+}  // namespace mutant

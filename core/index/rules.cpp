@@ -1,0 +1,138 @@
+#include "core/index/rules.hpp"
+
+#include <algorithm>
+
+#include "core/limits.hpp"
+
+namespace mutant::rules {
+namespace {
+
+tl::unexpected<error> invalid(std::string message) {
+  return fail(errc::invalid_argument, std::move(message));
+}
+
+std::string text(std::uint64_t number) {
+  return std::to_string(number);
+}
+
+std::optional<std::uint64_t> find_duplicate_number(std::vector<std::uint64_t>&& numbers) {
+  if (!std::is_sorted(numbers.begin(), numbers.end()))
+    std::sort(numbers.begin(), numbers.end());
+  auto at = std::adjacent_find(numbers.begin(), numbers.end());
+  if (at == numbers.end())
+    return std::nullopt;
+  return *at;
+}
+
+}  // namespace
+
+std::string quoted(std::string_view key) {
+  constexpr std::size_t most_bytes = 64;
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out = "'";
+  for (char c : key.substr(0, most_bytes)) {
+    auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte >= 0x7f || c == '\\') {
+      out += "\\x";
+      out += digits[byte >> 4];
+      out += digits[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  out += key.size() > most_bytes ? "...'" : "'";
+  return out;
+}
+
+result<void> check_key(std::string_view key) {
+  if (key.empty())
+    return invalid("a key must not be empty");
+  if (key.size() > max_key_bytes)
+    return invalid("key " + quoted(key) + " has " + text(key.size()) + " bytes, more than " + text(max_key_bytes));
+  return {};
+}
+
+result<void> check_ref(const pad_ref& ref) {
+  if (ref.number >= max_number)
+    return invalid("pad number " + text(ref.number) + " is out of range");
+  if (ref.counter == 0 || ref.counter >= max_number)
+    return invalid("counter " + text(ref.counter) + " of pad " + text(ref.number) + " is out of range");
+  return {};
+}
+
+result<std::uint64_t> check_run(std::uint32_t chunk_size, std::uint64_t chunks_before, std::uint64_t bytes_before,
+                                const chunk_list& chunks, bool kept) {
+  if (chunk_size < min_chunk_bytes || chunk_size > max_chunk_bytes)
+    return invalid("chunk size " + text(chunk_size) + " is not between 1 and " + text(max_chunk_bytes));
+  // Nothing may follow a chunk that is not full.
+  if (!chunks.empty() && bytes_before != chunks_before * chunk_size)
+    return invalid("chunks follow the value's last one, chunk " + text(chunks_before));
+  auto bytes_done = bytes_before;
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    const auto& c = chunks[i];
+    if (c.length == 0 || c.length > chunk_size || (c.length != chunk_size && i + 1 != chunks.size()))
+      return invalid("chunk " + text(chunks_before + i) + " has " + text(c.length) + " bytes, the chunk size is "
+                     + text(chunk_size));
+    if (c.kept() && !kept)
+      return invalid("chunk " + text(chunks_before + i) + " has no pad");
+    if (!c.kept())
+      if (auto ok = check_ref(c.pad); !ok)
+        return fail(std::move(ok.error()));
+    bytes_done += c.length;
+  }
+  if (bytes_done >= max_number)
+    return invalid("the value is too large");
+  return bytes_done;
+}
+
+result<void> check_value(const entry& value) {
+  if (value.chunk_count() == 0) {
+    if (value.chunk_size != 0)
+      return invalid("a value without chunks has chunk size " + text(value.chunk_size));
+    if (value.inline_value.size() > max_inline_bytes)
+      return invalid("an inline value has " + text(value.inline_value.size()) + " bytes, more than "
+                     + text(max_inline_bytes));
+    if (value.inline_value.size() != value.size)
+      return invalid("a value of " + text(value.size) + " bytes holds " + text(value.inline_value.size()));
+    return {};
+  }
+  if (!value.inline_value.empty())
+    return invalid("a value has both chunks and inline bytes");
+  auto bytes_done = check_run(value.chunk_size, 0, 0, *value.chunks, false);
+  if (!bytes_done)
+    return fail(std::move(bytes_done.error()));
+  if (*bytes_done != value.size)
+    return invalid("a value of " + text(value.size) + " bytes has chunks for " + text(*bytes_done));
+  return {};
+}
+
+result<void> check_upload_head(const upload& u) {
+  if (u.chunk_size < min_chunk_bytes || u.chunk_size > max_chunk_bytes)
+    return invalid("chunk size " + text(u.chunk_size) + " is not between 1 and " + text(max_chunk_bytes));
+  if (u.size && *u.size >= max_number)
+    return invalid("the value is too large");
+  if (u.base_version >= max_number)
+    return invalid("base version " + text(u.base_version) + " is out of range");
+  if (u.size && u.bytes_done > *u.size)
+    return invalid("an upload of " + text(*u.size) + " bytes has chunks for " + text(u.bytes_done));
+  return {};
+}
+
+std::optional<std::uint64_t> find_duplicate(const chunk_list& chunks) {
+  std::vector<std::uint64_t> numbers;
+  numbers.reserve(chunks.size());
+  for (const auto& c : chunks)
+    if (!c.kept())
+      numbers.push_back(c.pad.number);
+  return find_duplicate_number(std::move(numbers));
+}
+
+std::optional<std::uint64_t> find_duplicate(const std::vector<pad_ref>& pads) {
+  std::vector<std::uint64_t> numbers;
+  numbers.reserve(pads.size());
+  for (const auto& p : pads)
+    numbers.push_back(p.number);
+  return find_duplicate_number(std::move(numbers));
+}
+
+}  // namespace mutant::rules

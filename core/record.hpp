@@ -1,0 +1,74 @@
+// The scratchpad record: a signed, versioned, encrypted unit of storage. docs/format.md, "Record"; docs/design.md section 3.
+//
+// One contiguous little-endian buffer of at most 4,194,304 bytes, parsed in place:
+//   0 magic "MPAD" | 4 version | 5 flags | 6 zero u16 | 8 counter u64 | 16 encoding u64 | 24 payload length u32 | 28 zero u32
+//   32 address | 64 BLAKE2b-256 of the payload | 96 Ed25519 signature over "mutant/pad/1" and bytes 0-95 | 160 payload
+// Functions are pure and thread-safe.
+#pragma once
+
+#include "core/bytes.hpp"
+#include "core/crypto.hpp"
+#include "core/error.hpp"
+#include "core/limits.hpp"
+
+namespace mutant {
+
+enum class encoding : std::uint64_t { private_data = 0, public_index = 1, public_data = 2 };
+
+constexpr std::uint8_t record_version = 1;
+constexpr std::uint8_t blank_flag = 1;  // the payload is gone; its length is 0
+
+struct record_header {
+  std::uint64_t counter = 0;
+  encoding kind = encoding::private_data;
+  bool blank = false;
+  std::uint32_t payload_bytes = 0;
+  pad_address address{};
+  content_hash hash{};
+  signature sign{};
+};
+
+// Reads the first 160 bytes. corrupt_record: magic, version, flags, reserved bytes, kind, counter 0, length over the limit,
+// blank with a payload, or fewer than 160 bytes. Checks neither hash nor signature.
+result<record_header> parse_header(byte_view header);
+
+// parse_header, and the payload must be exactly as long as the header says.
+result<record_header> parse_record(byte_view record);
+
+inline byte_view payload_of(byte_view record) noexcept { return record.subspan(record_header_bytes); }
+
+// Whole check of a record from someone not trusted: structure (corrupt_record), hash (corrupt_record), signature
+// (bad_signature).
+result<record_header> verify_record(byte_view record);
+
+// A record under construction: fill plaintext(), then seal() encrypts in place, hashes and signs. One buffer, no copy.
+class private_record {
+ public:
+  explicit private_record(std::size_t plaintext_bytes);  // at most max_plaintext_bytes
+
+  byte_span plaintext() noexcept;
+  // Makes it shorter before sealing.
+  void shrink(std::size_t plaintext_bytes) noexcept;
+  // Ends the construction. counter >= 1.
+  bytes seal(const pad_keys& keys, std::uint64_t counter) &&;
+
+ private:
+  buffer buffer_;
+};
+
+bytes seal_private(const pad_keys& keys, std::uint64_t counter, byte_view plaintext);
+bytes seal_blank(const pad_keys& keys, std::uint64_t counter);
+// kind is public_index or public_data.
+bytes seal_public(const pad_keys& keys, std::uint64_t counter, encoding kind, byte_view payload);
+
+// Plaintext length of a private record; 0 for one too short to be one.
+std::size_t plaintext_bytes_of(byte_view record) noexcept;
+
+// Decrypts a private record that must be at this address with this counter: `out` has plaintext_bytes_of(record) bytes.
+// corrupt_record: structure; pad_conflict: another address or counter (detail: the record's counter) or a blank one;
+// decrypt_failed: not authentic under these keys. The signature is not checked: the tag says more. `out` holds no
+// plaintext after a failure.
+result<void> open_private_into(const pad_keys& keys, std::uint64_t counter, byte_view record, byte_span out);
+result<bytes> open_private(const pad_keys& keys, std::uint64_t counter, byte_view record);
+
+}  // namespace mutant

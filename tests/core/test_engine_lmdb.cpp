@@ -1,0 +1,349 @@
+// The embedded store beyond the common contract: its directory, full disks, several processes, crashes.
+#include <boost/test/unit_test.hpp>
+
+#include <fstream>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <lmdb.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "core/engine/store_format.hpp"
+#include "tests/core/test_engine_processes.hpp"
+#include "tests/core/test_engine_support.hpp"
+
+namespace {
+
+using namespace mutant;
+using namespace mutant::engine_test;
+
+using engine_pointer = std::unique_ptr<pad_engine>;
+
+engine_pointer open(const std::string& directory) {
+  auto engine = open_lmdb_engine({.directory = directory});
+  REQUIRE_OK(engine);
+  return std::move(*engine);
+}
+
+void put_and_commit(pad_engine& engine, const bytes& record) {
+  REQUIRE_OK(engine.put(record));
+  REQUIRE_OK(engine.commit());
+}
+
+bool holds(pad_engine& engine, const bytes& expected) {
+  auto record = engine.get(parse_record(expected)->address);
+  return record && *record == expected;
+}
+
+std::set<std::string> files_in(const std::filesystem::path& directory) {
+  std::set<std::string> names;
+  for (auto& entry : std::filesystem::directory_iterator(directory))
+    names.insert(entry.path().filename().string());
+  return names;
+}
+
+// Puts `value` under "store" in the main database of an LMDB environment, as another program might.
+void write_lmdb(const std::string& directory, byte_view value) {
+  std::filesystem::create_directory(directory);
+  MDB_env* env = nullptr;
+  MDB_txn* txn = nullptr;
+  MDB_dbi dbi = 0;
+  BOOST_REQUIRE_EQUAL(mdb_env_create(&env), 0);
+  BOOST_REQUIRE_EQUAL(mdb_env_open(env, directory.c_str(), 0, 0600), 0);
+  BOOST_REQUIRE_EQUAL(mdb_txn_begin(env, nullptr, 0, &txn), 0);
+  BOOST_REQUIRE_EQUAL(mdb_dbi_open(txn, nullptr, 0, &dbi), 0);
+  std::string name(store_format::meta_key);
+  MDB_val key{name.size(), name.data()}, data{value.size(), const_cast<std::byte*>(value.data())};
+  BOOST_REQUIRE_EQUAL(mdb_put(txn, dbi, &key, &data, 0), 0);
+  BOOST_REQUIRE_EQUAL(mdb_txn_commit(txn), 0);
+  mdb_env_close(env);
+}
+
+BOOST_AUTO_TEST_SUITE(engine_lmdb)
+
+// -- the directory -------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(a_missing_directory_is_created_for_the_owner_alone) {
+  temporary_directory temporary;
+  auto path = temporary.file("a/b/store");
+  open(path);
+  struct stat info {};
+  BOOST_REQUIRE_EQUAL(::stat(path.c_str(), &info), 0);
+  BOOST_CHECK_EQUAL(info.st_mode & 0777, 0700u);
+}
+
+BOOST_AUTO_TEST_CASE(a_missing_store_is_unreachable_when_it_may_not_be_created) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  CHECK_FAILS(open_lmdb_engine({.directory = path, .create = false}), errc::unreachable);
+  BOOST_CHECK(!std::filesystem::exists(path));
+  std::filesystem::create_directory(path);
+  CHECK_FAILS(open_lmdb_engine({.directory = path, .create = false}), errc::unreachable);
+  BOOST_CHECK(files_in(path).empty());
+  open(path);
+  REQUIRE_OK(open_lmdb_engine({.directory = path, .create = false}));
+}
+
+BOOST_AUTO_TEST_CASE(a_directory_with_other_files_is_refused_and_left_alone) {
+  temporary_directory temporary;
+  std::ofstream(temporary.file("holiday.jpg")) << "x";
+  auto outcome = open_lmdb_engine({.directory = temporary.path().string()});
+  CHECK_FAILS(outcome, errc::invalid_argument);
+  BOOST_CHECK(outcome.error().message.find("holiday.jpg") != std::string::npos);
+  BOOST_CHECK(files_in(temporary.path()) == std::set<std::string>{"holiday.jpg"});
+}
+
+BOOST_AUTO_TEST_CASE(a_data_file_that_is_not_lmdb_is_refused_and_left_alone) {
+  temporary_directory temporary;
+  std::ofstream(temporary.file("data.mdb")) << std::string(10'000, 'x');
+  CHECK_FAILS(open_lmdb_engine({.directory = temporary.path().string()}), errc::invalid_argument);
+  BOOST_CHECK(files_in(temporary.path()) == std::set<std::string>{"data.mdb"});
+}
+
+BOOST_AUTO_TEST_CASE(a_file_in_place_of_the_directory_is_refused) {
+  temporary_directory temporary;
+  std::ofstream(temporary.file("store")) << "x";
+  CHECK_FAILS(open_lmdb_engine({.directory = temporary.file("store")}), errc::invalid_argument);
+  CHECK_FAILS(open_lmdb_engine({.directory = ""}), errc::invalid_argument);
+}
+
+BOOST_AUTO_TEST_CASE(the_environment_of_another_program_is_refused_and_left_alone) {
+  temporary_directory temporary;
+  auto path = temporary.file("theirs");
+  write_lmdb(path, as_byte_view("their own record"));
+  std::filesystem::remove(path + "/lock.mdb");
+  CHECK_FAILS(open_lmdb_engine({.directory = path}), errc::invalid_argument);
+  BOOST_CHECK(files_in(path) == std::set<std::string>{"data.mdb"});
+}
+
+BOOST_AUTO_TEST_CASE(another_format_version_is_unsupported_and_left_alone) {
+  temporary_directory temporary;
+  auto path = temporary.file("newer");
+  store_format::store_meta meta;
+  meta.version = 77;
+  write_lmdb(path, std::as_bytes(std::span(&meta, 1)));
+  std::filesystem::remove(path + "/lock.mdb");
+  auto outcome = open_lmdb_engine({.directory = path});
+  CHECK_FAILS(outcome, errc::unsupported);
+  BOOST_CHECK(outcome.error().message.find("77") != std::string::npos);
+  BOOST_CHECK(files_in(path) == std::set<std::string>{"data.mdb"});
+}
+
+BOOST_AUTO_TEST_CASE(a_creation_cut_off_early_is_taken_up_again) {
+  temporary_directory temporary;
+  std::ofstream(temporary.file("data.mdb")).flush();
+  std::ofstream(temporary.file("lock.mdb")).flush();
+  auto engine = open(temporary.path().string());
+  put_and_commit(*engine, make_record(1, 1, 1000));
+  BOOST_CHECK(holds(*engine, make_record(1, 1, 1000)));
+}
+
+BOOST_AUTO_TEST_CASE(limited_address_space_makes_the_map_smaller) {
+  SKIP_UNLESS(!ENGINE_TEST_SANITIZED, "sanitizers need the address space themselves");
+  temporary_directory temporary;
+  auto child = start_child([&] {
+    rlimit limit{std::uint64_t{1} << 30, std::uint64_t{1} << 30};
+    ::setrlimit(RLIMIT_AS, &limit);
+    auto engine = open_lmdb_engine({.directory = temporary.file("store")});
+    return engine && (*engine)->put(make_record(1, 1, 1'000'000)) && (*engine)->commit() ? 0 : 1;
+  });
+  BOOST_CHECK_EQUAL(wait_for(child), 0);
+  BOOST_CHECK(holds(*open(temporary.file("store")), make_record(1, 1, 1'000'000)));
+}
+
+// -- no room -------------------------------------------------------------------------------------------------------------
+
+// Fills the store until it is full; returns how many pads are in it.
+std::uint64_t fill(pad_engine& engine, std::size_t size) {
+  for (std::uint64_t pad = 0; pad < 10'000; ++pad) {
+    auto put = engine.put(make_record(pad, 1, size));
+    auto committed = engine.commit();
+    if (committed)
+      continue;
+    CHECK_FAILS(committed, errc::store_full);
+    if (!put)
+      CHECK_FAILS(put, errc::store_full);
+    return pad;
+  }
+  BOOST_FAIL("the store never became full");
+  return 0;
+}
+
+void check_a_full_store(const std::string& directory, const lmdb_options& options, std::size_t size) {
+  auto engine = open_lmdb_engine(options);
+  REQUIRE_OK(engine);
+  auto pads = fill(**engine, size);
+  BOOST_REQUIRE_GT(pads, 3u);
+  auto check_all = [&](std::uint64_t from) {
+    for (auto pad = from; pad < pads; ++pad)
+      BOOST_CHECK(holds(**engine, make_record(pad, 1, size)));
+    CHECK_FAILS((*engine)->get(address_of(pads)), errc::pad_not_found);
+  };
+  check_all(0);
+  REQUIRE_OK((*engine)->commit());  // the failure was reported once
+  engine = open_lmdb_engine(options);
+  REQUIRE_OK(engine);
+  check_all(0);
+  // Removing makes room again (what is freed serves the commits after the next).
+  for (std::uint64_t pad : {0u, 1u}) {
+    REQUIRE_OK((*engine)->erase(make_blank(pad, 2)));
+    REQUIRE_OK((*engine)->commit());
+  }
+  REQUIRE_OK((*engine)->put(make_record(20'000, 1, size / 2)));
+  REQUIRE_OK((*engine)->commit());
+  check_all(2);
+  BOOST_CHECK(holds(**engine, make_record(20'000, 1, size / 2)));
+  BOOST_TEST_MESSAGE(directory << " held " << pads << " records of " << size << " bytes");
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_fails_the_batch_and_nothing_else) {
+  temporary_directory temporary;
+  for (std::size_t size : {3'000'000u, 30'000u, 700u}) {
+    small_disk disk(temporary.file(std::to_string(size).c_str()), size > 1'000'000 ? "20m" : "2m");
+    SKIP_UNLESS(disk.mounted(), "a full disk: mounting a tmpfs is not permitted here");
+    check_a_full_store(disk.path(), {.directory = disk.path()}, size);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_disk_without_room_for_a_store_says_so) {
+  temporary_directory temporary;
+  small_disk disk(temporary.file("disk"), "64k");
+  SKIP_UNLESS(disk.mounted(), "a full disk: mounting a tmpfs is not permitted here");
+  CHECK_FAILS(open_lmdb_engine({.directory = disk.path()}), errc::store_full);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_map_fails_the_batch_and_nothing_else) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  check_a_full_store(path, {.directory = path, .map_bytes = std::uint64_t{64} << 20}, 3'000'000);
+}
+
+BOOST_AUTO_TEST_CASE(a_broken_batch_refuses_further_puts_until_its_commit) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  auto engine = open_lmdb_engine({.directory = path, .map_bytes = std::uint64_t{64} << 20});
+  REQUIRE_OK(engine);
+  result<void> outcome;
+  for (std::uint64_t pad = 0; outcome && pad < 1'000; ++pad)
+    outcome = (*engine)->put(make_record(pad, 1, max_record_bytes));
+  CHECK_FAILS(outcome, errc::store_full);
+  CHECK_FAILS((*engine)->put(make_record(5'000, 1, 200)), errc::store_full);
+  CHECK_FAILS((*engine)->erase(make_blank(5'000, 1)), errc::store_full);
+  CHECK_FAILS((*engine)->commit(), errc::store_full);
+  REQUIRE_OK((*engine)->commit());
+  BOOST_CHECK_EQUAL((*engine)->stats()->pads, 0u);
+  put_and_commit(**engine, make_record(5'000, 1, 200));
+}
+
+// -- several engines and processes ---------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(engines_of_one_process_share_a_store) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  auto first = open(path), second = open(path + "/.");
+  put_and_commit(*first, make_record(1, 1, 1000));
+  BOOST_CHECK(holds(*second, make_record(1, 1, 1000)));
+  REQUIRE_OK(first->put(make_record(2, 1, 1000)));
+  // Waiting would be for ever: this thread holds the other batch itself.
+  CHECK_FAILS(second->put(make_record(3, 1, 1000)), errc::invalid_argument);
+  CHECK_FAILS(second->commit(), errc::invalid_argument);
+  REQUIRE_OK(first->commit());
+  first.reset();
+  put_and_commit(*second, make_record(3, 1, 1000));
+  first = open(path);
+  BOOST_CHECK(holds(*first, make_record(3, 1, 1000)));
+}
+
+BOOST_AUTO_TEST_CASE(processes_that_write_at_once_lose_nothing) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  constexpr std::uint64_t writers = 3, rounds = 40;
+  auto size = [](std::uint64_t pad) { return 160 + pad * 7'919 % 200'000; };
+  std::vector<pid_t> children;
+  for (std::uint64_t writer = 0; writer < writers; ++writer)
+    children.push_back(start_child([&] {
+      auto engine = open_lmdb_engine({.directory = path});
+      if (!engine)
+        return 1;
+      for (std::uint64_t round = 0; round < rounds; ++round) {
+        auto pad = 1 + round * writers + writer;
+        if (!(*engine)->put(make_record(pad, 1, size(pad))) || !(*engine)->commit())
+          return 2;
+        // Everybody's pad 0: a race that the counter decides.
+        auto put = (*engine)->put(make_record(0, round + 1, 300));
+        if ((!put && put.error().code != errc::stale_counter) || !(*engine)->commit())
+          return 3;
+      }
+      return 0;
+    }));
+  for (auto child : children)
+    BOOST_CHECK_EQUAL(wait_for(child), 0);
+  auto engine = open(path);
+  for (std::uint64_t pad = 1; pad <= writers * rounds; ++pad)
+    BOOST_CHECK(holds(*engine, make_record(pad, 1, size(pad))));
+  BOOST_CHECK(holds(*engine, make_record(0, rounds, 300)));
+  BOOST_CHECK_EQUAL(engine->stats()->pads, writers * rounds + 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_writer_killed_in_mid_batch_leaves_the_last_commit) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  process_pipe ready;
+  auto child = start_child([&] {
+    auto engine = open_lmdb_engine({.directory = path});
+    auto put = [&](std::uint64_t counter) { return (*engine)->put(make_record(1, counter, 500'000)).has_value(); };
+    if (!engine || !put(1) || !(*engine)->commit() || !put(2) || !(*engine)->put(make_record(2, 1, 1000)))
+      return 1;
+    ready.send('r');
+    ::pause();
+    return 0;
+  });
+  char word = 0;
+  ready.done_sending();
+  BOOST_REQUIRE(ready.receive(word));
+  ::kill(child, SIGKILL);
+  BOOST_CHECK_EQUAL(wait_for(child), -SIGKILL);
+  auto engine = open(path);
+  BOOST_CHECK(holds(*engine, make_record(1, 1, 500'000)));
+  CHECK_FAILS(engine->get(address_of(2)), errc::pad_not_found);
+  put_and_commit(*engine, make_record(1, 2, 500'000));  // the dead writer's lock is free
+  BOOST_CHECK(holds(*engine, make_record(1, 2, 500'000)));
+}
+
+BOOST_AUTO_TEST_CASE(another_process_goes_on_when_a_writer_dies) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  auto engine = open(path);
+  put_and_commit(*engine, make_record(1, 1, 1000));
+  auto child = start_child([&] {
+    // The parent's engine is not touched here: this process opens its own.
+    auto own = open_lmdb_engine({.directory = path});
+    return own && (*own)->put(make_record(2, 1, 1000)) ? (::kill(::getpid(), SIGKILL), 0) : 1;
+  });
+  BOOST_CHECK_EQUAL(wait_for(child), -SIGKILL);
+  put_and_commit(*engine, make_record(3, 1, 1000));
+  CHECK_FAILS(engine->get(address_of(2)), errc::pad_not_found);
+  BOOST_CHECK(holds(*engine, make_record(3, 1, 1000)));
+}
+
+BOOST_AUTO_TEST_CASE(two_thousand_reads_at_once_find_a_reader_slot_or_say_overloaded) {
+  temporary_directory temporary;
+  auto engine = open(temporary.file("store"));
+  put_and_commit(*engine, make_record(1, 1, 1000));
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 16; ++i)
+    readers.emplace_back([&] {
+      for (int round = 0; round < 2'000; ++round)
+        wrong += holds(*engine, make_record(1, 1, 1000)) ? 0 : 1;
+    });
+  for (auto& reader : readers)
+    reader.join();
+  BOOST_CHECK_EQUAL(wrong, 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace

@@ -1,0 +1,175 @@
+#include <boost/test/unit_test.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/identity.hpp"
+
+using namespace mutant;
+
+namespace {
+
+constexpr passphrase_cost cheap{64, 1};
+
+struct identities {
+  identities() {
+    BOOST_REQUIRE(init_crypto().has_value());
+    owner.value.fill(std::byte{5});
+    std::string pattern = (std::filesystem::temp_directory_path() / "mutant-identity-XXXXXX").string();
+    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    directory = pattern;
+    path = directory / "identity";
+  }
+  ~identities() { std::filesystem::remove_all(directory); }
+
+  void write(std::string_view text, mode_t mode = 0600) const {
+    std::ofstream(path) << text;
+    BOOST_REQUIRE(::chmod(path.c_str(), mode) == 0);
+  }
+  std::size_t files() const {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory), {}));
+  }
+
+  seed owner;
+  std::filesystem::path directory, path;
+};
+
+errc code_of(const auto& outcome) {
+  BOOST_REQUIRE(!outcome.has_value());
+  return outcome.error().code;
+}
+
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  auto at = text.find(from);
+  BOOST_REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(identity, identities)
+
+BOOST_AUTO_TEST_CASE(a_clear_identity_comes_back) {
+  auto text = encode_identity(owner, "", {}).value();
+  BOOST_TEST(!inspect_identity(text).value().needs_passphrase);
+  BOOST_TEST((decode_identity(text, "").value().value == owner.value));
+  BOOST_TEST((decode_identity(text, "not needed").value().value == owner.value));
+}
+
+BOOST_AUTO_TEST_CASE(an_identity_under_a_passphrase_comes_back_and_does_not_show_the_seed) {
+  auto text = encode_identity(owner, "words", cheap).value();
+  BOOST_TEST(inspect_identity(text).value().needs_passphrase);
+  BOOST_TEST(text.find(to_hex(owner.value)) == std::string::npos);
+  BOOST_TEST((decode_identity(text, "words").value().value == owner.value));
+  BOOST_TEST(text != encode_identity(owner, "words", cheap).value());
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_or_missing_passphrase_is_denied) {
+  auto text = encode_identity(owner, "words", cheap).value();
+  for (auto wrong : {"", "word", "words ", "Words"})
+    BOOST_TEST((code_of(decode_identity(text, wrong)) == errc::access_denied), wrong);
+}
+
+BOOST_AUTO_TEST_CASE(every_truncation_is_corrupt) {
+  for (const auto& text : {encode_identity(owner, "", {}).value(), encode_identity(owner, "words", cheap).value()})
+    for (std::size_t size = 0; size < text.size(); ++size)
+      BOOST_TEST((code_of(inspect_identity(std::string_view(text).substr(0, size))) == errc::corrupt_record), size);
+}
+
+BOOST_AUTO_TEST_CASE(every_changed_character_is_corrupt) {
+  for (auto text : {encode_identity(owner, "", {}).value(), encode_identity(owner, "words", cheap).value()})
+    for (auto& c : text) {
+      auto original = c;
+      for (char other : {'0', 'f', 'A', ' ', '\n', '\0', '\xff'}) {
+        c = other;
+        if (c != original)
+          BOOST_TEST((code_of(decode_identity(text, "words")) == errc::corrupt_record));
+      }
+      c = original;
+    }
+}
+
+BOOST_AUTO_TEST_CASE(another_form_of_the_same_content_is_corrupt) {
+  auto text = encode_identity(owner, "words", cheap).value();
+  auto refused = [](const std::string& t) { return code_of(inspect_identity(t)) == errc::corrupt_record; };
+  BOOST_TEST(refused(text + "\n"));
+  BOOST_TEST(refused("\n" + text));
+  BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id 064")));
+  BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id +64")));
+  BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id  64")));
+  BOOST_TEST(refused(replaced(text, "identity 1\n", "identity 1\r\n")));
+  BOOST_TEST(refused(replaced(text, "identity 1", "identity 2")));
+  auto seed_at = text.find("seed ");
+  auto upper = text;
+  std::transform(upper.begin() + static_cast<std::ptrdiff_t>(seed_at) + 5, upper.end(),
+                 upper.begin() + static_cast<std::ptrdiff_t>(seed_at) + 5, [](unsigned char c) { return std::toupper(c); });
+  BOOST_TEST(refused(upper));
+}
+
+BOOST_AUTO_TEST_CASE(a_cost_out_of_bounds_is_refused_both_ways) {
+  for (auto cost : {passphrase_cost{7, 1}, passphrase_cost{1024 * 1024 + 1, 1}, passphrase_cost{64, 0}, passphrase_cost{64, 65}})
+    BOOST_TEST((code_of(encode_identity(owner, "words", cost)) == errc::invalid_argument));
+  auto text = encode_identity(owner, "words", cheap).value();
+  for (auto cost : {"7 1", "1048577 1", "64 0", "64 65", "99999999999 1"})
+    BOOST_TEST((code_of(inspect_identity(replaced(text, "64 1", cost))) == errc::corrupt_record), cost);
+}
+
+BOOST_AUTO_TEST_CASE(seeds_are_random) {
+  BOOST_TEST((generate_seed().value != generate_seed().value));
+}
+
+BOOST_AUTO_TEST_CASE(a_created_file_is_private_and_can_be_read) {
+  BOOST_REQUIRE(create_identity_file(path, owner, "words", cheap).has_value());
+  struct stat about;
+  BOOST_REQUIRE(::stat(path.c_str(), &about) == 0);
+  BOOST_TEST((about.st_mode & 0777) == 0600u);
+  BOOST_TEST(files() == 1u);
+  auto text = read_identity_file(path).value();
+  BOOST_TEST((decode_identity(text, "words").value().value == owner.value));
+}
+
+BOOST_AUTO_TEST_CASE(an_existing_file_is_never_replaced) {
+  write("precious");
+  BOOST_TEST((code_of(create_identity_file(path, owner, "", {})) == errc::key_exists));
+  BOOST_TEST(read_identity_file(path).value() == "precious");
+  BOOST_TEST(files() == 1u);
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink("nowhere", path);
+  BOOST_TEST((code_of(create_identity_file(path, owner, "", {})) == errc::key_exists));
+}
+
+BOOST_AUTO_TEST_CASE(a_missing_directory_is_an_error_and_a_missing_file_is_not_found) {
+  BOOST_TEST((code_of(create_identity_file(directory / "none" / "identity", owner, "", {})) == errc::io_error));
+  BOOST_TEST((code_of(read_identity_file(path)) == errc::key_not_found));
+  BOOST_TEST((code_of(read_identity_file(directory / "none" / "identity")) == errc::key_not_found));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_others_may_use_is_denied_with_the_remedy) {
+  for (mode_t mode : {0640, 0620, 0604, 0602, 0601, 0610, 0660, 0777}) {
+    write("text", mode);
+    auto read = read_identity_file(path);
+    BOOST_TEST((code_of(read) == errc::access_denied), mode);
+    BOOST_TEST(read.error().message.find("chmod 600") != std::string::npos);
+  }
+  for (mode_t mode : {0600, 0400}) {
+    write("text", mode);
+    if (mode == 0600)
+      BOOST_TEST(read_identity_file(path).has_value());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_a_regular_small_file_is_refused) {
+  BOOST_TEST((code_of(read_identity_file(directory)) == errc::corrupt_record));
+  BOOST_REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  BOOST_TEST((code_of(read_identity_file(path)) == errc::corrupt_record));
+  std::filesystem::remove(path);
+  write(std::string(4096, 'x'));
+  BOOST_TEST(read_identity_file(path).value().size() == 4096u);
+  write(std::string(4097, 'x'));
+  BOOST_TEST((code_of(read_identity_file(path)) == errc::corrupt_record));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

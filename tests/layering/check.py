@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Refuses sources that break the house rules of CONTRIBUTING.md.
+
+Checked: who may include what; that every header compiles on its own; that no line is longer than 120 characters.
+Each breach is printed as file:line: what is wrong. Exit code 1 if there is any.
+
+    check.py --source DIR --build DIR      DIR of the build: the one that holds compile_commands.json
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+LINE_LIMIT = 120
+SHIPPED = ("core/", "actors/", "apps/")
+FOLDERS = ("core", "actors", "apps", "tests", "benchmarks", "examples", "fuzz", "cmake", "scripts", ".ci")
+SOURCE_SUFFIXES = {".cpp", ".hpp"}
+TEXT_SUFFIXES = SOURCE_SUFFIXES | {".cmake", ".py", ".sh", ".in", ".supp", ""}
+
+# (what is included, folders where the rule holds, path prefixes that are exempt, why)
+INCLUDE_RULES = [
+    (r"<caf/", ("core/",), (), "core/ does not know CAF"),
+    (r"[<\"](actors|apps)/", ("core/",), (), "core/ stands below actors/ and apps/"),
+    (r"[<\"]apps/", ("actors/",), (), "actors/ stands below apps/"),
+    (r"<sodium", SHIPPED, ("core/crypto",), "libsodium is only for core/crypto*"),
+    (r"<highwayhash/", SHIPPED, ("core/crypto",), "HighwayHash is only for core/crypto*"),
+    (r"<cbor(\.h|/)", SHIPPED, ("core/cbor",), "libcbor is only for core/cbor*"),
+    (r"<lmdb\.h>", SHIPPED, ("core/engine/",), "LMDB is only for core/engine/"),
+    (r"<rados/", SHIPPED, ("core/engine/",), "librados is only for core/engine/"),
+    (r"<boost/", SHIPPED, (), "Boost is only for tests"),
+    (r"<mutex>|<shared_mutex>", ("actors/",), (), "actors share nothing, so there is nothing to lock"),
+    (r"\"pch\.hpp\"|\"actors/pch\.hpp\"", ("",), (), "a source includes what it uses, not the precompiled header"),
+]
+
+
+def project_files(source):
+    yield from sorted(path for path in source.iterdir() if path.is_file() and path.name == "CMakeLists.txt")
+    for folder in FOLDERS:
+        for path in sorted((source / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path
+
+
+def text_of(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return None  # a seed for the fuzzers, a picture
+
+
+def check_includes(name, lines):
+    for number, line in enumerate(lines, 1):
+        match = re.match(r"\s*#\s*include\s*([<\"][^>\"]+[>\"])", line)
+        if not match:
+            continue
+        for pattern, folders, exempt, why in INCLUDE_RULES:
+            if name.startswith(folders) and not name.startswith(exempt or ("\0",)) and re.match(pattern, match[1]):
+                yield f"{name}:{number}: {match[1]}: {why}"
+
+
+def check_lengths(name, lines):
+    for number, line in enumerate(lines, 1):
+        if len(line) > LINE_LIMIT:
+            yield f"{name}:{number}: {len(line)} characters, the limit is {LINE_LIMIT}"
+
+
+def compile_flags(build, source):
+    """For core, actors and apps: the command of one of its sources, without the source, its output and the launcher."""
+    flags = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        file = pathlib.Path(entry["directory"], entry["file"])
+        if source not in file.parents or file.suffix != ".cpp":
+            continue
+        layer = file.relative_to(source).parts[0]
+        if layer + "/" not in SHIPPED or layer in flags:
+            continue
+        words = shlex.split(entry["command"])
+        compiler = next(i for i, word in enumerate(words) if re.search(r"(\+\+|g\+\+|clang\+\+)(-\d+)?$", word))
+        kept, skip = [], False
+        for word in words[compiler:]:
+            if skip:
+                skip = False
+            elif word in ("-o", "-MF", "-MT"):
+                skip = True
+            elif word not in ("-c", "-MD") and word != entry["file"]:
+                kept.append(word)
+        flags[layer] = (entry["directory"], kept)
+    return flags
+
+
+def proven_by_its_source(header, name):
+    """A source that includes its own header first has shown, by compiling, that the header stands alone."""
+    sibling = header.with_suffix(".cpp")
+    if not sibling.exists():
+        return False
+    first = re.search(r"^\s*#\s*include\s*[<\"]([^>\"]+)[>\"]", text_of(sibling) or "", re.MULTILINE)
+    return first is not None and first[1] == name
+
+
+def check_header(header, name, directory, flags):
+    """Compiles a source that includes nothing but this header. Headers of actors/ get CAF from the precompiled one."""
+    command = [*flags, "-fsyntax-only", "-include", str(header), "-x", "c++", os.devnull]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
+    if done.returncode != 0:
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        return f"{name}:1: does not compile on its own: {'; '.join(errors[:3])}"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", required=True, type=pathlib.Path)
+    parser.add_argument("--build", required=True, type=pathlib.Path)
+    options = parser.parse_args()
+    source = options.source.resolve()
+    build = options.build.resolve()
+
+    breaches, headers, files = [], [], 0
+    for path in project_files(source):
+        name = path.relative_to(source).as_posix()
+        if path.suffix not in TEXT_SUFFIXES and path.name != "CMakeLists.txt":
+            continue
+        text = text_of(path)
+        if text is None:
+            continue
+        files += 1
+        lines = text.splitlines()
+        breaches += check_lengths(name, lines)
+        if path.suffix in SOURCE_SUFFIXES:
+            breaches += check_includes(name, lines)
+        if path.suffix == ".hpp" and name.startswith(SHIPPED):
+            headers.append(path)
+
+    flags = compile_flags(build, source)
+    checked = 0
+    with concurrent.futures.ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        tasks = []
+        for header in headers:
+            name = header.relative_to(source).as_posix()
+            layer = name.split("/")[0]
+            if layer in flags and not name.endswith("/pch.hpp") and not proven_by_its_source(header, name):
+                tasks.append(pool.submit(check_header, header, name, *flags[layer]))
+        checked = len(tasks)
+        breaches += filter(None, (task.result() for task in tasks))
+
+    for breach in breaches:
+        print(breach)
+    print(f"{files} files checked, {len(headers)} headers ({checked} compiled for it), {len(breaches)} breaches")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
