@@ -185,6 +185,8 @@ result<get_result> client::get_file(std::string key, const std::string& path, co
     auto file = open_path(path, O_WRONLY);
     if (!file)
       return fail(file.error());
+    if (::lseek((*file)->descriptor(), 0, SEEK_CUR) != -1)  // /dev/null, a disk: any order will do
+      return parts_->get(std::move(key), file_sink{*file, path}, settings);
     return get_descriptor(std::move(key), (*file)->descriptor(), path, settings);
   }
   replacement target(path);

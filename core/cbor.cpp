@@ -33,7 +33,8 @@ std::size_t utf8_sequence(const unsigned char* s, std::size_t left) noexcept {
   if (c >= 0xc2 && c <= 0xdf)
     return left >= 2 && continuation(s[1]) ? 2 : 0;
   if (c >= 0xe0 && c <= 0xef) {
-    if (left < 3 || !continuation(s[1]) || !continuation(s[2]) || (c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f))
+    if (left < 3 || !continuation(s[1]) || !continuation(s[2]) || (c == 0xe0 && s[1] < 0xa0)
+        || (c == 0xed && s[1] > 0x9f))
       return 0;
     return 3;
   }
@@ -189,9 +190,9 @@ struct cbor_reader::callbacks {
   };
 
   static const char* name(kind what) {
-    static constexpr const char* names[] = {"an unsigned integer", "a negative integer", "a byte string", "a text string",
-                                            "an array",            "a map",              "a boolean",     "null",
-                                            "an item that is not allowed here"};
+    static constexpr const char* names[] = {
+        "an unsigned integer", "a negative integer", "a byte string", "a text string", "an array", "a map", "a boolean",
+        "null", "an item that is not allowed here"};
     return names[static_cast<std::size_t>(what)];
   }
 };

@@ -1,10 +1,10 @@
 // Canonical CBOR (RFC 8949, section 4.2.1) over libcbor: a writer that appends, and a strict reader that pulls.
 // The only place that includes libcbor. docs/format.md, "CBOR".
 //
-// The reader takes one item at a time: no tree, no recursion, no allocation; strings are views into the input. It refuses
-// integers and lengths that are longer than needed, indefinite lengths, tags, floats, undefined, counts that the bytes left
-// cannot hold, and bytes behind the end. The first refusal sticks: every later read gives zero or nothing at once, so a
-// codec reads on without checking each step, and asks ok() only where it loops or allocates, and finish() at the end.
+// The reader takes one item at a time: no tree, no recursion, no allocation; strings are views into the input. It
+// refuses integers and lengths that are longer than needed, indefinite lengths, tags, floats, undefined, counts that the
+// bytes left cannot hold, and bytes behind the end. The first refusal sticks: every later read gives zero or nothing at
+// once, so a codec reads on without checking each step, and asks ok() only where it loops, and finish() at the end.
 // One thread owns a reader or writer; the reader's input must outlive it and the views it gave.
 #pragma once
 

@@ -35,7 +35,8 @@ struct secret_text {
   ~secret_text() { wipe(std::as_writable_bytes(std::span(value))); }
 };
 
-// Tells damage from a wrong passphrase; the first bytes of BLAKE2b-256 over the header lines and what the last one holds.
+// Tells damage from a wrong passphrase: the first bytes of BLAKE2b-256 over the header lines and what the last one
+// holds.
 check_value check_of(std::string_view header, byte_view body) {
   std::string all(header);
   all.reserve(header.size() + body.size());  // one allocation: nothing is left behind unwiped
@@ -107,7 +108,8 @@ result<void> parse_kdf(std::string_view line, parsed_identity& to) {
   line.remove_prefix(argon_word.size());
   if (!take_number(line, to.cost.memory_kib) || !take_number(line, to.cost.passes) || !in_bounds(to.cost))
     return corrupt("is damaged: the cost of its passphrase is not within 8 KiB to 1 GiB and 1 to 64 passes");
-  if (line.empty() || !lower_hex(line.substr(0, line.size() - 1)) || !from_hex(line.substr(0, line.size() - 1), to.salt))
+  auto salt = line.substr(0, line.empty() ? 0 : line.size() - 1);  // without the line's end
+  if (!lower_hex(salt) || !from_hex(salt, to.salt))
     return corrupt("is damaged: its salt is not 16 bytes in lower-case hex");
   return {};
 }

@@ -1,5 +1,5 @@
-// Identity files: a clear one that is accepted is written back as exactly the same text. Those under a passphrase are only
-// parsed: each attempt to open one costs what Argon2id costs.
+// Identity files: a clear one that is accepted is written back as exactly the same text. Those under a passphrase are
+// only parsed: each attempt to open one costs what Argon2id costs.
 #include <cstdlib>
 
 #include "core/identity.hpp"

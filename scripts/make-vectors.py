@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Computes the test vectors of docs/format.md from the document's own rules, without the library.
 
-  scripts/make-vectors.py           write them into docs/format.md
+  scripts/make-vectors.py           write them into docs/format.md, and those that fuzzing starts from into fuzz/corpus
   scripts/make-vectors.py --check   only compare; exits with 1 if they differ
 
 Needs python3-cryptography (Ed25519, ChaCha20-Poly1305), python3-cbor2 (CBOR) and python3-nacl (Argon2id). BLAKE2b is
@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs" / "format.md"
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+DOCUMENT = PROJECT / "docs" / "format.md"
+CORPUS = PROJECT / "fuzz" / "corpus"
 SEED = bytes(range(32))
 PRIVATE, PUBLIC_DATA, BLANK = 0, 2, 1
 MASK32, MASK64 = 2**32 - 1, 2**64 - 1
@@ -240,6 +242,16 @@ def identity_vectors():
 SECTIONS = {"keys": key_vectors, "fingerprints": fingerprint_vectors, "records": record_vectors,
             "index": index_vectors, "identity": identity_vectors}
 
+# Which vectors are whole inputs of which fuzz target.
+FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blank", "record.public"),
+          "fuzz_commit": ("commit.empty", "commit"), "fuzz_snapshot_part": ("part.empty", "part"),
+          "fuzz_root": ("root.empty", "root"), "fuzz_identity": ("identity.clear", "identity.under_passphrase")}
+
+
+def corpus():
+    vectors = {name: value for section in SECTIONS.values() for name, value in section()}
+    return {CORPUS / target / name: vectors[name] for target, names in FUZZED.items() for name in names}
+
 
 def main():
     document = DOCUMENT.read_text()
@@ -250,8 +262,15 @@ def main():
 
     made = re.sub(r"^```vectors (\w+)\n.*?^```\n", block, document, flags=re.M | re.S)
     if sys.argv[1:] == ["--check"]:
-        return 0 if made == document else "docs/format.md holds other vectors than its rules give"
+        if made != document:
+            return "docs/format.md holds other vectors than its rules give"
+        if any(not path.exists() or path.read_bytes() != content for path, content in corpus().items()):
+            return "fuzz/corpus is not what the vectors are"
+        return 0
     DOCUMENT.write_text(made)
+    for path, content in corpus().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     return 0
 
 

@@ -1,9 +1,12 @@
 // CBOR form of everything the index stores: log commits, snapshot parts, the root. docs/format.md, "Index".
 //
-// Canonical and strict: one encoding per value. A decoder refuses (index_corrupt, with offset and field) unknown or missing
-// fields, wrong types, non-canonical integers, duplicate or unsorted keys, indefinite lengths, tags, trailing bytes, lengths
-// beyond the input, and numbers over the limits of core/limits.hpp. No recursion; memory stays within a small multiple of
-// the input. Pure functions.
+// Canonical and strict: one encoding per value. A decoder refuses (index_corrupt, with offset and field) unknown or
+// missing fields, wrong types, non-canonical integers, duplicate or unsorted keys, indefinite lengths, tags, trailing
+// bytes, lengths beyond the input, and numbers over the limits of core/limits.hpp. No recursion; memory stays within a
+// small multiple of the input. Pure functions.
+//
+// The encoders take what index_batch and index_state let through. What lies outside the model is not refused here: a
+// put's version and a kept chunk's pad number are not written.
 #pragma once
 
 #include "core/bytes.hpp"
@@ -12,8 +15,8 @@
 
 namespace mutant {
 
-// Plaintext bytes for a pad. The result of encode_commit may exceed max_plaintext_bytes: whoever builds the batch bounds it
-// with encoded_bytes_bound.
+// Plaintext bytes for a pad. A commit's may exceed max_plaintext_bytes: whoever builds the batch bounds it with
+// encoded_bytes_bound.
 bytes encode(const commit& c);
 bytes encode(const snapshot_part& p);
 bytes encode(const root& r);

@@ -1,8 +1,8 @@
 // What the codecs of commits, snapshot parts and the root share: keys, pads, chunks. docs/format.md, "Index". Only for
 // codec*.cpp.
 //
-// The line between codec and model: a codec refuses a field that is out of its own range or out of order; that fields fit
-// each other (chunk lengths and sizes, pads used twice) is checked by index_batch and index_state.
+// The line between codec and model: a codec refuses a field that is out of its own range or out of order; that fields
+// fit each other (chunk lengths and sizes, pads used twice) is checked by index_batch and index_state.
 #pragma once
 
 #include <algorithm>

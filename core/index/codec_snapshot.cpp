@@ -136,7 +136,8 @@ void read(cbor_reader& r, std::uint64_t& number) { number = r.uint("taken pad", 
 
 // A list whose items ascend, strictly.
 template <class T>
-void read_ascending(cbor_reader& r, std::vector<T>& items, std::uint64_t key, const char* field, std::size_t min_bytes) {
+void read_ascending(cbor_reader& r, std::vector<T>& items, std::uint64_t key, const char* field,
+                    std::size_t min_bytes) {
   r.key(key, field);
   auto count = r.array(field, min_bytes);
   items.reserve(reserve_for(r, count));

@@ -160,7 +160,7 @@ std::optional<snapshot_part> part_cutter::next() {
   return part.take();
 }
 
-std::vector<snapshot_part> index_state::delta_parts(const index_changes& changes, std::size_t max_part_bytes) const {
+std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes, std::size_t max_part_bytes) {
   std::vector<snapshot_part> parts;
   part_filler part(max_part_bytes);
   auto place = [&](auto put) {
@@ -169,16 +169,16 @@ std::vector<snapshot_part> index_state::delta_parts(const index_changes& changes
   };
   std::uint64_t first = 0;
   for (const auto& key : changes.keys) {
-    const auto* value = find(key);
+    const auto* value = state.entries.find(key);
     place([&] { return value != nullptr ? part.put(key, *value, first) : part.put_removed_entry(key); });
   }
   for (const auto& key : changes.upload_keys) {
-    const auto* value = find_upload(key);
-    place([&] { return value != nullptr ? part.put(key, *value, first) : part.put_removed_upload(key); });
+    const auto* value = state.uploads.find(key);
+    place([&] { return value != nullptr ? part.put(key, **value, first) : part.put_removed_upload(key); });
   }
   for (auto number : changes.pads) {
-    auto counter = free_counter(number);
-    place([&] { return counter ? part.put_free_pad({number, *counter}) : part.put_taken_pad(number); });
+    const auto* counter = state.free_pads.find(number);
+    place([&] { return counter != nullptr ? part.put_free_pad({number, *counter}) : part.put_taken_pad(number); });
   }
   if (!part.empty())
     parts.push_back(part.take());

@@ -67,6 +67,9 @@ struct index_changes {
   bool empty() const noexcept { return keys.empty() && upload_keys.empty() && pads.empty(); }
 };
 
+// Delta parts with the state, in this view, of everything in `changes`.
+std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes, std::size_t max_part_bytes);
+
 struct listed_item {
   std::string key;
   const entry* complete = nullptr;  // either or both; valid until the state changes
@@ -119,8 +122,6 @@ class index_state {
   void restore_changes(index_changes&& changes);
   // What has been touched since the changes were last taken.
   const index_changes& changes() const noexcept { return changes_; }
-  // Delta parts with the present state of everything in `changes`.
-  std::vector<snapshot_part> delta_parts(const index_changes& changes, std::size_t max_part_bytes) const;
 
  private:
   friend class index_batch;

@@ -94,9 +94,13 @@ struct index_model {
     };
     auto old = entries.contains(op.key) ? entries[op.key].chunks : nullptr;
     if (op.value.chunks) {
-      for (const auto& c : *op.value.chunks)
+      std::set<std::uint64_t> numbers;
+      for (const auto& c : *op.value.chunks) {
+        if (!numbers.insert(c.pad.number).second)
+          return errc::invalid_argument;
         if (!is_in(c, old))
           fresh.push_back(c);
+      }
     }
     if (old) {
       for (const auto& c : *old)

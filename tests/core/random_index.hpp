@@ -2,6 +2,7 @@
 // edges of ranges; not necessarily a state that an index can be in.
 #pragma once
 
+#include <algorithm>
 #include <random>
 #include <set>
 
@@ -129,7 +130,8 @@ class random_index {
     auto parts = count(max_parts);
     auto base = count(parts);
     for (std::size_t i = 0; i < parts; ++i)
-      r.parts.push_back({{number(r.next_part - 1), pad().counter}, number(r.sequence), number(max_plaintext_bytes), i < base});
+      r.parts.push_back(
+          {{number(r.next_part - 1), pad().counter}, number(r.sequence), number(max_plaintext_bytes), i < base});
     return r;
   }
 

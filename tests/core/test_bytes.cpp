@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(a_large_record_lies_ready_for_direct_io) {
 }
 
 BOOST_AUTO_TEST_CASE(records_of_every_small_size_have_their_size) {
-  for (std::size_t size : {std::size_t{0}, std::size_t{1}, record_header_bytes, std::size_t{5000}, std::size_t{262'000}}) {
+  for (auto size : std::initializer_list<std::size_t>{0, 1, record_header_bytes, 5000, 262'000}) {
     auto record = buffer::for_record(size);
     BOOST_TEST(record.size() == size);
     std::ranges::fill(record.span(), std::byte{1});

@@ -134,8 +134,8 @@ BOOST_AUTO_TEST_CASE(numbers_and_lengths_longer_than_needed_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(indefinite_lengths_tags_floats_and_undefined_are_refused) {
-  for (auto hex : {"5f4101ff", "7f6161ff", "9f00ff", "bf0000ff", "ff", "c000", "c11a514b67b0", "d82001", "f90000", "fa00000000",
-                   "fb0000000000000000", "f7", "f0", "f820", "1c", "fc"}) {
+  for (auto hex : {"5f4101ff", "7f6161ff", "9f00ff", "bf0000ff", "ff", "c000", "c11a514b67b0", "d82001", "f90000",
+                   "fa00000000", "fb0000000000000000", "f7", "f0", "f820", "1c", "fc"}) {
     BOOST_TEST(!refusal(hex, read_uint).empty(), hex);
     BOOST_TEST(!refusal(hex, read_bytes).empty(), hex);
     BOOST_TEST(!refusal(hex, [](auto& r) { r.array("list"); }).empty(), hex);
@@ -146,7 +146,8 @@ BOOST_AUTO_TEST_CASE(indefinite_lengths_tags_floats_and_undefined_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(every_truncation_is_refused) {
-  for (auto hex : {"1818", "1bffffffffffffffff", "3903e7", "4401020304", "6449455446", "5818000102030405060708090a0b0c0d0e0f1011121314151617"}) {
+  for (auto hex : {"1818", "1bffffffffffffffff", "3903e7", "4401020304", "6449455446",
+                   "5818000102030405060708090a0b0c0d0e0f1011121314151617"}) {
     auto whole = unhex(hex);
     for (std::size_t size = 0; size < whole.size(); ++size) {
       cbor_reader r(byte_view(whole).first(size), errc::index_corrupt, "a test");

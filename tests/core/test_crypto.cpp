@@ -70,8 +70,8 @@ BOOST_AUTO_TEST_CASE(encryption_is_xchacha20_poly1305) {
   key.value = unhex<32>("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
   auto nonce = unhex<24>("404142434445464748494a4b4c4d4e4f5051525354555657");
   auto associated = unhex<12>("50515253c0c1c2c3c4c5c6c7");
-  std::string text = "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen "
-                     "would be it.";
+  std::string text = "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
+                     "sunscreen would be it.";
   std::array<std::byte, tag_bytes> tag;
   auto span = std::as_writable_bytes(std::span(text));
   encrypt_in_place(key, nonce, associated, span, tag);
@@ -90,7 +90,8 @@ BOOST_AUTO_TEST_CASE(every_pad_has_keys_of_its_own) {
   std::size_t pads = 0;
   for (const auto& owner : {one, two}) {
     keyring ring(owner);
-    for (const auto& keys : {ring.root(), ring.log(0), ring.log(1), ring.data(0), ring.data(1), ring.part(0), ring.part(1)}) {
+    for (const auto& keys :
+         {ring.root(), ring.log(0), ring.log(1), ring.data(0), ring.data(1), ring.part(0), ring.part(1)}) {
       seen.insert(to_hex(keys.address));
       seen.insert(to_hex(keys.encryption.value));
       pads += 1;
@@ -122,12 +123,14 @@ BOOST_AUTO_TEST_CASE(fingerprints_tell_contents_and_owners_apart) {
 BOOST_AUTO_TEST_CASE(a_passphrase_gives_one_key_per_salt_and_cost) {
   std::array<std::byte, 16> salt{}, other{};
   other[0] = std::byte{1};
-  auto key = [](std::string_view passphrase, const std::array<std::byte, 16>& s, std::uint32_t memory, std::uint32_t passes) {
+  auto key = [](std::string_view passphrase, std::span<const std::byte, 16> s, std::uint32_t memory,
+                std::uint32_t passes) {
     return to_hex(derive_from_passphrase(passphrase, s, memory, passes).value().value);
   };
   auto base = key("word", salt, 64, 1);
   BOOST_TEST(base == key("word", salt, 64, 1));
-  for (const auto& changed : {key("Word", salt, 64, 1), key("word", other, 64, 1), key("word", salt, 65, 1), key("word", salt, 64, 2)})
+  for (const auto& changed : {key("Word", salt, 64, 1), key("word", other, 64, 1), key("word", salt, 65, 1),
+                              key("word", salt, 64, 2)})
     BOOST_TEST(changed != base);
 }
 

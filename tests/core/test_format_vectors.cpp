@@ -57,9 +57,10 @@ class document {
  private:
   void add(const std::string& line) {
     auto equals = line.find(" = ");
-    auto hex = std::string_view(line).substr(std::min(line.size(), equals == std::string::npos ? line.size() : equals + 3));
+    BOOST_REQUIRE_MESSAGE(equals != std::string::npos, "not a vector: " << line);
+    auto hex = std::string_view(line).substr(equals + 3);
     raw value(hex.size() / 2);
-    BOOST_REQUIRE_MESSAGE(equals != std::string::npos && from_hex(hex, value), "not a vector: " << line);
+    BOOST_REQUIRE_MESSAGE(from_hex(hex, value), "not a vector: " << line);
     BOOST_REQUIRE_MESSAGE(vectors_.emplace(line.substr(0, equals), value).second, "twice: " << line);
   }
 

@@ -1,5 +1,7 @@
 #include <boost/test/unit_test.hpp>
 
+#include <limits>
+
 #include "core/cbor.hpp"
 #include "core/index/codec.hpp"
 #include "core/limits.hpp"
@@ -209,6 +211,28 @@ BOOST_AUTO_TEST_CASE(longest_fields_stay_within_the_bounds) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(longest_items_of_a_part_stay_within_the_bounds) {
+  constexpr auto all = ~std::uint64_t{0};
+  constexpr auto number = max_number - 1;
+  auto chunks = std::make_shared<const chunk_list>(100, chunk{{number, all}, max_chunk_bytes, {}});
+  auto time = std::numeric_limits<std::int64_t>::min();
+  const std::string key(max_key_bytes, 'k');
+  const auto empty = encode(snapshot_part()).size();
+  snapshot_part entries, uploads;
+  entries.entries = {{key, 0, entry{max_number, time, number, max_chunk_bytes, {}, chunks}, max_number}};
+  uploads.uploads = {
+      {key, 0, upload{all, max_number, max_chunk_bytes, time, number, max_number, max_number, {chunks}}}};
+  check_round_trip(entries, parts);
+  check_round_trip(uploads, parts);
+  // Of chunks only what they take: their own bound has slack.
+  auto chunk_bytes = encode(with(extend_upload_op{"k", 0, 0, {100, chunks->front()}})).size()
+                - encode(with(extend_upload_op{"k", 0, 0, {chunks->front()}})).size() - 1;
+  BOOST_TEST(chunk_bytes <= 99 * chunk_bytes_bound);
+  auto without_chunks = [&](const snapshot_part& p) { return encode(p).size() - empty - chunk_bytes * 100 / 99; };
+  BOOST_TEST(without_chunks(entries) <= encoded_bytes_bound(key, entries.entries[0].value));
+  BOOST_TEST(without_chunks(uploads) <= encoded_bytes_bound(key, uploads.uploads[0].value));
+}
+
 BOOST_AUTO_TEST_CASE(numbers_beyond_the_limits_are_refused) {
   auto c = with(remove_op{"k"});
   c.sequence = 0;
@@ -330,7 +354,7 @@ BOOST_AUTO_TEST_CASE(unknown_formats_operations_and_fields_are_refused) {
   BOOST_TEST(!commit_of(2, 4, 2));
   BOOST_TEST(!commit_of(1, 5, 2));
   BOOST_TEST(!commit_of(1, 3, 2));
-  for (std::uint64_t kind : {std::uint64_t{0}, std::uint64_t{10}, std::uint64_t{255}, std::uint64_t{258}, ~std::uint64_t{0}})
+  for (std::uint64_t kind : std::initializer_list<std::uint64_t>{0, 10, 255, 258, ~std::uint64_t{0}})
     BOOST_TEST(!commit_of(1, 4, kind));
 }
 

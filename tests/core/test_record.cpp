@@ -49,7 +49,7 @@ BOOST_FIXTURE_TEST_SUITE(record, owner)
 
 BOOST_AUTO_TEST_CASE(what_is_sealed_opens) {
   std::mt19937_64 engine(1);
-  for (std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{4095}, std::size_t{70000}, max_plaintext_bytes}) {
+  for (auto size : std::initializer_list<std::size_t>{0, 1, 4095, 70000, max_plaintext_bytes}) {
     std::string text(size, '\0');
     for (auto& c : text)
       c = static_cast<char>(engine());

@@ -1,0 +1,142 @@
+#include "apps/mutant/console.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "apps/mutant/text.hpp"
+
+namespace mutant::cli {
+
+namespace {
+
+constexpr std::size_t flush_bytes = 64 * 1024;
+
+// 0 or errno.
+int write_all(int descriptor, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const auto written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EAGAIN) {
+      pollfd ready{descriptor, POLLOUT, 0};
+      ::poll(&ready, 1, -1);
+    } else if (written < 0 && errno != EINTR) {
+      return errno;
+    } else if (written > 0) {
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+  return 0;
+}
+
+std::string base64(std::string_view bytes) {
+  static constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    auto byte = [&](std::size_t at) { return at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0u; };
+    const auto group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    out += digits[group >> 18];
+    out += digits[group >> 12 & 63];
+    out += i + 1 < bytes.size() ? digits[group >> 6 & 63] : '=';
+    out += i + 2 < bytes.size() ? digits[group & 63] : '=';
+  }
+  return out;
+}
+
+}  // namespace
+
+int exit_code(errc code) noexcept {
+  switch (code) {
+    case errc::invalid_argument: return exit_usage;
+    case errc::key_not_found: return 3;
+    case errc::key_exists:
+    case errc::version_mismatch: return 4;
+    case errc::pad_not_found:
+    case errc::bad_signature:
+    case errc::corrupt_record:
+    case errc::decrypt_failed:
+    case errc::rollback_detected:
+    case errc::index_corrupt: return 5;
+    case errc::store_full:
+    case errc::overloaded:
+    case errc::timeout:
+    case errc::unreachable: return 6;
+    case errc::cancelled: return exit_interrupted;
+    case errc::stale_counter:
+    case errc::pad_conflict:
+    case errc::too_large:
+    case errc::access_denied:
+    case errc::io_error:
+    case errc::unsupported: break;
+  }
+  return 1;
+}
+
+void add_key(json& to, const std::string& name, std::string_view key) {
+  if (is_utf8(key))
+    to[name] = std::string(key);
+  else
+    to[name + "_base64"] = base64(key);
+}
+
+std::string dump(const json& document) {
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+void console::note(std::string_view text) const {
+  if (!quiet)
+    write_all(STDERR_FILENO, "mutant: " + std::string(text) + "\n");
+}
+
+void console::summary(std::string_view line) {
+  if (!quiet && !use_json)
+    print(std::string(line) + "\n");
+}
+
+void console::print(std::string_view text) {
+  pending_ += text;
+  if (pending_.size() >= flush_bytes)
+    flush();
+}
+
+void console::document(const json& what) {
+  print(dump(what) + "\n");
+}
+
+int console::failed(std::string_view subject, const error& e, json more) {
+  auto message = std::string(subject) + ": " + e.message;
+  write_all(STDERR_FILENO, "mutant: " + message + "\n");
+  if (use_json) {
+    more["error"] = {{"code", name_of(e.code)}, {"message", message}};
+    document(more);
+  }
+  return exit_code(e.code);
+}
+
+int console::finish(int code) {
+  flush();
+  if (output_errno_ == 0)
+    return code;
+  write_all(STDERR_FILENO, std::string("mutant: writing to standard output: ") + std::strerror(output_errno_)
+                               + (output_errno_ == EPIPE ? ": it was closed before everything was written\n" : "\n"));
+  return code == 0 ? exit_code(errc::io_error) : code;
+}
+
+void console::interrupted() const noexcept {
+  write_all(STDERR_FILENO, "mutant: interrupted\n");
+  pollfd ready{STDOUT_FILENO, POLLOUT, 0};
+  if (use_json && !begun_ && ::poll(&ready, 1, 0) == 1)
+    write_all(STDOUT_FILENO, "{\"error\":{\"code\":\"cancelled\",\"message\":\"interrupted\"}}\n");
+}
+
+void console::flush() {
+  if (pending_.empty())
+    return;
+  begun_ = true;
+  if (output_errno_ == 0)
+    output_errno_ = write_all(STDOUT_FILENO, pending_);
+  pending_.clear();
+}
+
+}  // namespace mutant::cli

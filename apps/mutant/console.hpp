@@ -1,0 +1,55 @@
+// What the program says. Results go to standard output, everything else to standard error.
+//
+// With --json, standard output gets exactly one JSON document, also when something fails. Used by the main thread;
+// interrupted() alone is called by the signal thread, and the process ends right behind it.
+#pragma once
+
+#include <atomic>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "core/error.hpp"
+
+namespace mutant::cli {
+
+using json = nlohmann::ordered_json;
+
+// docs/operations.md, "Exit codes".
+int exit_code(errc code) noexcept;
+constexpr int exit_usage = 2;
+constexpr int exit_interrupted = 130;
+
+// Adds a key under `name`, or under `name`_base64 if it is no UTF-8.
+void add_key(json& to, const std::string& name, std::string_view key);
+// One line; bytes that are no UTF-8 (in file names) are replaced.
+std::string dump(const json& document);
+
+class console {
+ public:
+  bool use_json = false;
+  bool quiet = false;
+
+  // Standard error, unless --quiet.
+  void note(std::string_view text) const;
+  // A human summary on standard output, unless --quiet or --json.
+  void summary(std::string_view line);
+  // Results on standard output.
+  void print(std::string_view text);
+  void document(const json& what);
+  // Says what went wrong and returns the exit code. `subject`: "put 'greeting'". `more` joins the JSON document.
+  int failed(std::string_view subject, const error& e, json more = json::object());
+  // Writes what is left. The exit code: `code`, unless standard output has failed.
+  int finish(int code);
+
+  void interrupted() const noexcept;
+
+ private:
+  void flush();
+
+  std::string pending_;
+  std::atomic<bool> begun_ = false;  // something has reached standard output
+  int output_errno_ = 0;
+};
+
+}  // namespace mutant::cli
