@@ -4,9 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
-
 #include "actors/streams.hpp"
+#include "core/files.hpp"
 
 namespace mutant {
 
@@ -30,56 +29,6 @@ bool is_regular(const file_ptr& file) {
   struct stat s {};
   return ::fstat(file->descriptor(), &s) == 0 && S_ISREG(s.st_mode);
 }
-
-// Makes a rename in this directory durable.
-void sync_directory_of(const std::string& path) {
-  auto directory = std::filesystem::path(path).parent_path();
-  if (auto opened = open_path(directory.empty() ? "." : directory.string(), O_RDONLY | O_DIRECTORY))
-    ::fsync((*opened)->descriptor());
-}
-
-// A file that replaces `path` when all is well, and disappears otherwise.
-class replacement {
- public:
-  explicit replacement(std::string path) : path_(std::move(path)) {}
-  ~replacement() {
-    if (!temporary_.empty())
-      ::unlink(temporary_.c_str());
-  }
-  replacement(const replacement&) = delete;
-  replacement& operator=(const replacement&) = delete;
-
-  result<file_ptr> create() {
-    std::string name = path_ + ".mutant-XXXXXX";
-    const auto descriptor = ::mkostemp(name.data(), O_CLOEXEC);
-    if (descriptor < 0)
-      return fail(errno_error(errno, "making a temporary file beside " + path_));
-    temporary_ = name;
-    file_ = std::make_shared<const open_file>(descriptor);
-    struct stat old {};
-    const auto mask = ::umask(0);
-    ::umask(mask);
-    const auto mode = ::stat(path_.c_str(), &old) == 0 ? old.st_mode & 07777 : 0666 & ~mask;
-    if (::fchmod(descriptor, mode) != 0)
-      return fail(errno_error(errno, "setting the mode of " + temporary_));
-    return file_;
-  }
-
-  result<void> finish(std::uint64_t size) {
-    if (::ftruncate(file_->descriptor(), static_cast<off_t>(size)) != 0 || ::fsync(file_->descriptor()) != 0)
-      return fail(errno_error(errno, "writing " + temporary_));
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0)
-      return fail(errno_error(errno, "replacing " + path_));
-    temporary_.clear();
-    sync_directory_of(path_);
-    return {};
-  }
-
- private:
-  std::string path_;
-  std::string temporary_;
-  file_ptr file_;
-};
 
 }  // namespace
 
@@ -189,14 +138,14 @@ result<get_result> client::get_file(std::string key, const std::string& path, co
       return parts_->get(std::move(key), file_sink{*file, path}, settings);
     return get_descriptor(std::move(key), (*file)->descriptor(), path, settings);
   }
-  replacement target(path);
-  auto file = target.create();
-  if (!file)
-    return fail(file.error());
-  auto out = parts_->get(std::move(key), file_sink{*file, path}, settings);
+  auto target = replacement_file::create(path);
+  if (!target)
+    return fail(target.error());
+  auto file = std::make_shared<const open_file>(::dup(target->descriptor()));
+  auto out = parts_->get(std::move(key), file_sink{file, path}, settings);
   if (!out)
     return out;
-  if (auto finished = target.finish(out->bytes_read); !finished)
+  if (auto finished = target->commit(out->bytes_read); !finished)
     return fail(finished.error());
   return out;
 }
@@ -236,6 +185,13 @@ result<sync_report> client::sync() {
 
 result<store_stats> client::stats() {
   return parts_->call<store_stats>(stats_atom_v);
+}
+
+result<void> client::flush() {
+  auto out = parts_->call<done>(flush_atom_v);
+  if (!out)
+    return fail(out.error());
+  return {};
 }
 
 void client::cancel() noexcept {

@@ -62,6 +62,8 @@ class client {
   result<list_item> find(std::string key);
   result<sync_report> sync();
   result<store_stats> stats();
+  // Brings this machine's memory of the index up to date (store_config::cache_directory); the destructor does not.
+  result<void> flush();
 
   // Ends the call that is running with `cancelled`; a put keeps its progress for the next attempt.
   void cancel() noexcept;

@@ -1,11 +1,9 @@
 #include "actors/decoder.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
+#include "core/files.hpp"
 #include "core/index/codec.hpp"
 #include "core/index/ring.hpp"
 
@@ -15,41 +13,17 @@ namespace {
 
 using self_pointer = decoder_actor::stateful_pointer<decoder_state>;
 
-// Fills `out` from the file at `offset`. A file that ends early has changed since its size was taken.
-result<void> read_fully(const file_slice& from, byte_span out) {
-  std::size_t at = 0;
-  while (at < out.size()) {
-    auto n = ::pread(from.file->descriptor(), out.data() + at, out.size() - at,
-                     static_cast<off_t>(from.offset + at));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
-      return fail(errno_error(errno, "reading the source file at byte " + std::to_string(from.offset + at)));
-    if (n == 0)
-      return fail(errc::io_error, "the source file became shorter while it was read: it ends at byte "
-                                      + std::to_string(from.offset + at) + "; nothing was stored, put it again");
-    at += static_cast<std::size_t>(n);
-  }
-  return {};
-}
-
-result<void> write_fully(const file_slice& to, byte_view data) {
-  std::size_t at = 0;
-  while (at < data.size()) {
-    auto n = ::pwrite(to.file->descriptor(), data.data() + at, data.size() - at, static_cast<off_t>(to.offset + at));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
-      return fail(errno_error(errno, "writing the output file at byte " + std::to_string(to.offset + at)));
-    at += static_cast<std::size_t>(n);
-  }
-  return {};
+result<void> read_source(const file_slice& from, byte_span out) {
+  auto filled = read_all_at(from.file->descriptor(), from.offset, out, "the source file");
+  if (!filled)
+    return fail(filled.error().code, filled.error().message + "; nothing was stored, put it again");
+  return filled;
 }
 
 result<void> fill(const chunk_input& input, byte_span out) {
   const auto* plain = std::get_if<bytes>(&input);
   if (plain == nullptr)
-    return read_fully(std::get<file_slice>(input), out);
+    return read_source(std::get<file_slice>(input), out);
   if (plain->size() != out.size())
     return fail(errc::invalid_argument, "a chunk's length differs from its bytes");
   std::memcpy(out.data(), plain->data(), out.size());
@@ -134,7 +108,7 @@ result<bytes> decoder_state::open(const open_chunk_job& job) const {
                                           + " bytes where the index says " + std::to_string(job.what.length));
   auto wanted = byte_view(plain.span()).subspan(job.skip, job.take);
   if (job.output) {
-    if (auto written = write_fully(*job.output, wanted); !written)
+    if (auto written = write_all_at(job.output->file->descriptor(), job.output->offset, wanted, "the output file"); !written)
       return fail(written.error());
     return bytes{};
   }
@@ -220,6 +194,37 @@ result<opened_root> decoder_state::open(const open_root_job& job) const {
   return opened_root{std::move(*decoded), header->counter};
 }
 
+result<opened_cache> decoder_state::open(const open_cache_job& job) const {
+  const auto key = options.keys->cache_key();
+  auto seen = read_seen(job.path + ".seen", key);
+  if (!seen)
+    return fail(seen.error());
+  auto state = cache_reader::open(job.path + ".cache", key);
+  if (!state)
+    return fail(state.error());
+  return opened_cache{*seen, std::move(*state)};
+}
+
+result<part_ptr> decoder_state::open(const read_cache_job& job) const {
+  auto part = job.state->read_part(job.frame);
+  if (!part)
+    return fail(part.error());
+  return std::make_shared<const snapshot_part>(std::move(*part));
+}
+
+result<done> decoder_state::seal(const save_cache_job& job) const {
+  const auto key = options.keys->cache_key();
+  if (job.state) {
+    part_cutter cutter(*job.state);
+    if (auto written = write_cache(job.path + ".cache", key, job.summary, [&] { return cutter.next(); }); !written)
+      return fail(written.error());
+  }
+  if (job.seen)
+    if (auto written = write_seen(job.path + ".seen", key, *job.seen); !written)
+      return fail(written.error());
+  return done{};
+}
+
 decoder_actor::behavior_type decoder(self_pointer self, decoder_options options) {
   self->state.options = std::move(options);
   return {
@@ -227,12 +232,12 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
       [self](compare_atom, const compare_chunk_job& job) { return answer(self->state.compare(job)); },
       [](pull_atom, const read_job& job) -> caf::result<bytes> {
         buffer out(job.length);
-        if (auto filled = read_fully(job.from, out.span()); !filled)
+        if (auto filled = read_source(job.from, out.span()); !filled)
           return to_caf(filled.error());
         return std::move(out).freeze();
       },
       [](push_atom, const write_job& job) -> caf::result<done> {
-        if (auto written = write_fully(job.to, job.plaintext); !written)
+        if (auto written = write_all_at(job.to.file->descriptor(), job.to.offset, job.plaintext, "the output file"); !written)
           return to_caf(written.error());
         return done{};
       },
@@ -255,6 +260,9 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
           out.push_back(std::make_shared<const snapshot_part>(std::move(part)));
         return out;
       },
+      opening<open_cache_job>(self),
+      opening<read_cache_job>(self),
+      sealing<save_cache_job>(self),
   };
 }
 

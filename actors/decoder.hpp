@@ -27,6 +27,9 @@ struct decoder_state {
   result<bytes> seal(const seal_part_job& job) const;
   result<bytes> seal(const seal_root_job& job) const;
   record_list seal(const seal_blank_job& job) const;
+  result<opened_cache> open(const open_cache_job& job) const;
+  result<part_ptr> open(const read_cache_job& job) const;
+  result<done> seal(const save_cache_job& job) const;
   pad_keys keys_of(pad_space space, std::uint64_t number) const;
 };
 

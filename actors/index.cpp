@@ -278,6 +278,13 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         s->sync(promise);
         return promise;
       },
+      [s](flush_atom) -> caf::result<done> {
+        if (s->failure || !s->is_open)
+          return done{};  // nothing that was read is worth remembering
+        auto promise = s->self->make_response_promise<done>();
+        s->flush(promise);
+        return promise;
+      },
       [](deferred& later) { later.run(); },
   };
 }

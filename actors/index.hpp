@@ -29,6 +29,9 @@ struct index_options {
   std::uint64_t snapshot_log_bytes = 8u << 20;           // a root is due after this much log, or half the ring
   std::uint64_t min_compaction_bytes = 1u << 20;         // deltas below this never cause a full snapshot
   std::size_t max_delta_parts = 256;
+  std::string cache_path;                                // of the files that remember the index here; empty: none
+  bool accept_rollback = false;                          // take the store as it is, whatever was seen before
+  std::uint64_t min_cache_commits = 64;                  // the cache is not written anew for fewer
   std::chrono::milliseconds timeout{300'000};            // for one request to a pool; above all that a worker tries
   std::chrono::milliseconds retry_pause{250};            // before a root write or a snapshot is tried again
 
@@ -69,6 +72,7 @@ struct index_actor_state {
   void load_root(std::function<void(std::optional<opened_root>)> then);
   void open_from(const opened_root& found_root);
   void load_parts(std::shared_ptr<const opened_root> from, std::size_t at);
+  void parts_loaded(const opened_root& from);
   void became_open();
   // Reads commits from sequence + 1 until a slot is not written yet; `then` runs at the end.
   void read_forward(std::size_t window, next_step then);
@@ -81,7 +85,7 @@ struct index_actor_state {
   void pump();
   void write_commit();
   result<void> add_to_batch(const commit_request& request);
-  void committed(std::size_t record_bytes);
+  void committed(std::size_t record_bytes, const content_hash& hash);
   void commit_refused(const error& e);
   void give_up(waiting_commit& w, const error& e, bool doubt);
   void after_apply(const std::vector<operation>& operations);
@@ -109,6 +113,19 @@ struct index_actor_state {
   void erase_parts(const std::vector<part_ref>& parts);
   void pause_snapshots();
 
+  // -- index_cache.cpp -----------------------------------------------------------------------------------------------------
+  void open_cache(next_step then);
+  // Whether the root shows less than was seen; then the index has failed.
+  bool root_went_back(const std::optional<opened_root>& there);
+  // Loads the cached state if the root can go on from it; false: there is none, or it is too old.
+  bool load_from_cache(std::shared_ptr<const opened_root> from);
+  void load_cache_frames(std::shared_ptr<const opened_root> from, std::size_t at);
+  // Looks whether the last commit seen is still in the log; `then` only if it is.
+  void check_last_seen(next_step then);
+  bool cache_is_due() const;
+  void flush(caf::typed_response_promise<done> promise);
+  void save_cache(bool with_state, std::function<void(result<void>)> then);
+
   // -- state -----------------------------------------------------------------------------------------------------------
   struct pinned {
     std::string key;
@@ -132,6 +149,12 @@ struct index_actor_state {
   unsigned restarts = 0;
   unsigned holes_seen = 0;
   sync_report incoming;                         // what reading forward brought since it was reset
+
+  bool cache_opened = false;
+  opened_cache cache;                           // its state is dropped after loading
+  std::uint64_t cached_sequence = 0;            // of the state in the cache file
+  content_hash last_commit{};                   // payload hash of the record of commit data.sequence(); zero: not known
+  bool saving_cache = false;
 
   root known_root;
   std::uint64_t root_counter = 0;               // 0: the store has no root

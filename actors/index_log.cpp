@@ -63,6 +63,8 @@ void index_actor_state::open() {
     return fail_all({errc::timeout, "the index kept changing while it was read; other writers are too busy, try again"});
   auto start = [this] {
     load_root([this](std::optional<opened_root> there) {
+      if (root_went_back(there))
+        return;
       if (there)
         return open_from(*there);
       // No root: a store without an index, or one that lost it. The first commit of any index lies in slot 1.
@@ -96,7 +98,7 @@ void index_actor_state::open() {
       .then(
           [this, start](address_list& addresses) {
             root_address = addresses.front();
-            start();
+            open_cache(start);
           },
           [this](caf::error& cause) { fail_all(from_caf(cause)); });
 }
@@ -122,7 +124,10 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
 void index_actor_state::open_from(const opened_root& opened) {
   slot_addresses.clear();
   data = index_state{};
-  load_parts(std::make_shared<const opened_root>(opened), 0);
+  last_commit = {};
+  auto from = std::make_shared<const opened_root>(opened);
+  if (!load_from_cache(from))
+    load_parts(from, 0);
 }
 
 // Parts come in groups of a few, and are applied in order.
@@ -131,11 +136,7 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
   if (at == parts.size()) {
     if (auto loaded = data.finish_load(from->what.sequence, from->what.next_pad); !loaded)
       return fail_all(loaded.error());
-    known_root = from->what;
-    root_counter = from->counter;
-    next_part = std::max(next_part, known_root.next_part);
-    log_bytes_since_root = 0;
-    return read_forward(4, [this] { became_open(); });
+    return parts_loaded(*from);
   }
   const auto end = std::min(parts.size(), at + parts_in_flight);
   auto group = std::make_shared<std::vector<part_ptr>>(end - at);
@@ -187,6 +188,15 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
           [this](caf::error& cause) { fail_all(from_caf(cause)); });
 }
 
+// The state is that of the root, or a later one: the rest is in the log.
+void index_actor_state::parts_loaded(const opened_root& from) {
+  known_root = from.what;
+  root_counter = from.counter;
+  next_part = std::max(next_part, known_root.next_part);
+  log_bytes_since_root = 0;
+  read_forward(4, [this] { check_last_seen([this] { became_open(); }); });
+}
+
 void index_actor_state::became_open() {
   is_open = true;
   writing = false;
@@ -198,6 +208,8 @@ void index_actor_state::became_open() {
   auto answers = std::move(syncs);
   syncs.clear();
   incoming.sequence = data.sequence();
+  if (options.accept_rollback && cache.seen && cache.seen->sequence > data.sequence())
+    incoming.forgotten = cache.seen->sequence;
   for (auto& promise : answers)
     promise.deliver(incoming);
   pump();
@@ -269,8 +281,10 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
   const auto slots = known_root.ring_slots;
   std::size_t present = 0;
   bool later = false;
+  content_hash newest{};
   for (std::size_t i = 0; i < records.size(); ++i) {
     std::uint64_t counter = 0;
+    content_hash hash{};
     if (records[i]) {
       auto header = parse_header(*records[i]);
       if (!header)
@@ -279,16 +293,19 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
                                                   + " is damaged: " + header.error().message
                                                   + ". Nothing was written. Restore the store from a copy"});
       counter = header->counter;
+      hash = header->hash;
     }
     if (counter > counter_of(first + i, slots)) {
       incoming.reloaded = true;
       return open();  // a whole ring behind
     }
     if (counter == counter_of(first + i, slots)) {
-      if (present == i)
+      if (present == i) {
         ++present;
-      else
+        newest = hash;
+      } else {
         later = true;
+      }
     }
   }
   if (present == 0 && later) {
@@ -312,7 +329,7 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
     self->request(options.decoders, options.timeout, open_atom_v,
                   open_commit_job{std::move(*records[i]), first + i, slots})
         .then(
-            [this, decoded, left, i, all, later, window, then](commit_ptr& opened) {
+            [this, decoded, left, i, all, later, window, newest, then](commit_ptr& opened) {
               (*decoded)[i] = std::move(opened);
               if (failure || --*left != 0)
                 return;
@@ -320,6 +337,7 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
                 if (auto applied = apply_commit(*c); !applied)
                   return fail_all(applied.error());
               holes_seen = 0;
+              last_commit = newest;
               if (all || later)
                 read_forward(window * 2, then);
               else
@@ -483,8 +501,9 @@ void index_actor_state::write_commit() {
       .then(
           [this](bytes& record) {
             const auto size_bytes = record.size();
+            const auto hash = parse_header(record)->hash;
             self->request(options.pads, options.timeout, put_atom_v, std::move(record))
-                .then([this, size_bytes](done) { committed(size_bytes); },
+                .then([this, size_bytes, hash](done) { committed(size_bytes, hash); },
                       [this](caf::error& cause) { commit_refused(from_caf(cause)); });
           },
           [this](caf::error& cause) { commit_refused(from_caf(cause)); });
@@ -531,12 +550,13 @@ void index_actor_state::give_up(waiting_commit& w, const error& e, bool doubt) {
   w.promise.deliver(to_caf(e));
 }
 
-void index_actor_state::committed(std::size_t record_bytes) {
+void index_actor_state::committed(std::size_t record_bytes, const content_hash& hash) {
   if (failure)
     return;
   auto operations = batch->operations();
   data.apply(std::move(*batch));
   batch.reset();
+  last_commit = hash;
   ++counts.commits;
   counts.commit_requests += in_flight.size();
   counts.log_bytes += record_bytes;

@@ -18,6 +18,8 @@ bool is_certain_refusal(errc code) noexcept {
 }  // namespace
 
 void index_actor_state::snapshot_if_due() {
+  if (is_open && !failure && !saving_cache && !options.cache_path.empty() && cache_is_due())
+    save_cache(true, [](result<void>) {});  // the next flush tells what is wrong
   if (!is_open || failure || snapshots_paused || root_busy || delta_running || root_counter == 0)
     return;
   if (compacting && compacting->complete)

@@ -40,7 +40,11 @@ using decoder_actor = caf::typed_actor<
     replies_to<open_atom, open_part_job>::with<part_ptr>,
     replies_to<open_atom, open_root_job>::with<opened_root>,
     replies_to<cut_atom, cut_part_job>::with<part_ptr>,
-    replies_to<cut_atom, cut_delta_job>::with<part_list>>;
+    replies_to<cut_atom, cut_delta_job>::with<part_list>,
+    // Files of this machine. index_corrupt: damaged, or another owner's. io_error, store_full, access_denied
+    replies_to<open_atom, open_cache_job>::with<opened_cache>,
+    replies_to<open_atom, read_cache_job>::with<part_ptr>,
+    replies_to<seal_atom, save_cache_job>::with<done>>;
 
 // Owns the master index; metadata access is ordered by its mailbox.
 using index_actor = caf::typed_actor<
@@ -56,7 +60,9 @@ using index_actor = caf::typed_actor<
     replies_to<list_atom, list_request>::with<list_page>,
     replies_to<stats_atom>::with<index_stats>,
     // Reads what other writers have committed.
-    replies_to<sync_atom>::with<sync_report>>;
+    replies_to<sync_atom>::with<sync_report>,
+    // Answers when this machine's memory of the index is up to date, as far as that is worth its cost.
+    replies_to<flush_atom>::with<done>>;
 
 // What a program embeds.
 using store_actor = caf::typed_actor<
@@ -69,6 +75,7 @@ using store_actor = caf::typed_actor<
     replies_to<find_atom, std::string>::with<list_item>,
     replies_to<sync_atom>::with<sync_report>,
     replies_to<stats_atom>::with<store_stats>,
+    replies_to<flush_atom>::with<done>,
     // Cancels the running operations with this ticket; they answer `cancelled`.
     reacts_to<cancel_atom, std::uint64_t>>;
 

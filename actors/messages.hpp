@@ -16,6 +16,7 @@
 #include "core/bytes.hpp"
 #include "core/crypto.hpp"
 #include "core/error.hpp"
+#include "core/index/cache_file.hpp"
 #include "core/index/model.hpp"
 #include "core/index/state.hpp"
 #include "core/limits.hpp"
@@ -180,6 +181,25 @@ struct cut_delta_job {
 };
 using part_list = std::vector<part_ptr>;
 
+// What this machine remembers of the index: `path` + ".seen" and ".cache".
+struct open_cache_job {
+  std::string path;
+};
+struct opened_cache {
+  std::optional<seen_state> seen;
+  std::shared_ptr<const cache_reader> state;   // null: none
+};
+struct read_cache_job {
+  std::shared_ptr<const cache_reader> state;
+  std::size_t frame = 0;
+};
+struct save_cache_job {
+  std::string path;
+  std::optional<seen_state> seen;
+  std::shared_ptr<const frozen_index> state;   // null: only `seen` is written
+  cache_summary summary;
+};
+
 // -- index ---------------------------------------------------------------------------------------------------------------
 
 struct find_request {
@@ -257,6 +277,7 @@ struct sync_report {
   std::uint64_t sequence = 0;
   std::uint64_t commits = 0;        // that came in
   bool reloaded = false;            // started again from a newer root
+  std::uint64_t forgotten = 0;      // a rollback was accepted: the sequence that had been seen before; otherwise 0
 };
 
 // -- values --------------------------------------------------------------------------------------------------------------
@@ -390,6 +411,10 @@ CAF_ADD_ATOM(mutant, mutant, release_atom, "release")
 CAF_ADD_ATOM(mutant, mutant, commit_atom, "commit")
 CAF_ADD_ATOM(mutant, mutant, list_atom, "list")
 CAF_ADD_ATOM(mutant, mutant, sync_atom, "sync")
+CAF_ADD_ATOM(mutant, mutant, flush_atom, "flush")
+CAF_ADD_ATOM(mutant, mutant, purge_atom, "purge")
+CAF_ADD_ATOM(mutant, mutant, claim_atom, "claim")
+CAF_ADD_ATOM(mutant, mutant, survey_atom, "survey")
 CAF_ADD_ATOM(mutant, mutant, pull_atom, "pull")
 CAF_ADD_ATOM(mutant, mutant, push_atom, "push")
 CAF_ADD_ATOM(mutant, mutant, progress_atom, "progress")
@@ -422,6 +447,10 @@ MUTANT_LOCAL_MESSAGE(mutant::part_ptr)
 MUTANT_LOCAL_MESSAGE(mutant::cut_part_job)
 MUTANT_LOCAL_MESSAGE(mutant::cut_delta_job)
 MUTANT_LOCAL_MESSAGE(mutant::part_list)
+MUTANT_LOCAL_MESSAGE(mutant::open_cache_job)
+MUTANT_LOCAL_MESSAGE(mutant::opened_cache)
+MUTANT_LOCAL_MESSAGE(mutant::read_cache_job)
+MUTANT_LOCAL_MESSAGE(mutant::save_cache_job)
 MUTANT_LOCAL_MESSAGE(mutant::find_request)
 MUTANT_LOCAL_MESSAGE(mutant::found)
 MUTANT_LOCAL_MESSAGE(mutant::commit_request)

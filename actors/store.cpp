@@ -1,6 +1,7 @@
 #include "actors/store.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <thread>
 
 #include "actors/decoder.hpp"
@@ -53,6 +54,20 @@ caf::result<done> remove(self_pointer self, remove_request& request) {
   if (request.if_version)
     condition = key_condition{request.key, *request.if_version};
   return change(self, remove_op{std::move(request.key)}, std::move(condition));
+}
+
+// One pair of files for each owner and store: "<directory>/<owner>-<hash of the store's name>".
+result<std::string> cache_path(const store_config& config) {
+  std::error_code failed;
+  std::filesystem::create_directories(config.cache_directory, failed);
+  if (failed)
+    return fail(errno_error(failed.value(), "making the cache directory " + config.cache_directory));
+  std::filesystem::permissions(config.cache_directory, std::filesystem::perms::owner_all, failed);
+  auto name = config.url;
+  if (auto url = parse_store_url(config.url); url && url->scheme == "local")
+    name = "local:" + std::filesystem::weakly_canonical(url->path, failed).string();
+  const auto id = hash_of(as_byte_view(name));
+  return config.cache_directory + "/" + keyring(config.owner).owner_name() + "-" + to_hex(byte_view(id).first(8));
 }
 
 store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
@@ -118,6 +133,7 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
                 failed);
         return promise;
       },
+      [self](flush_atom atom) { return self->delegate(self->state.index, atom); },
       [self](cancel_atom, std::uint64_t ticket) {
         for (auto& [address, operation] : self->state.running)
           if (operation.first == ticket)
@@ -153,7 +169,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     auto url = parse_store_url(config.url);
     if (!url)
       return fail(url.error());
-    auto opened = open_pad_store(system, *url, {std::max<std::size_t>(2, decoders), true, detached});
+    auto opened = open_pad_store(system, *url, {std::max<std::size_t>(2, decoders), config.create, detached});
     if (!opened)
       return fail(opened.error());
     made.pads = *opened;
@@ -190,6 +206,13 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   auto decoder_pool = system.spawn(worker_pool<decoder_actor>, std::move(pool));
   made.supervised.push_back(caf::actor_cast<caf::actor>(decoder_pool));
 
+  if (!config.cache_directory.empty()) {
+    auto path = cache_path(config);
+    if (!path)
+      return give_up(path.error());
+    config.index.cache_path = *path;
+  }
+  config.index.accept_rollback = config.accept_rollback;
   config.index.pads = pads;
   config.index.decoders = decoder_pool;
   if (config.index.writer == writer_id{})

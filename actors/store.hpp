@@ -22,6 +22,10 @@ struct store_config {
   seed owner;                          // every key comes from it
   std::string url = "memory:";         // where the pads lie; see core/store_url.hpp
   pad_store_actor pads;                // instead of url: a pad store that the caller keeps
+  bool create = true;                  // make a local store that is not there; otherwise that is `unreachable`
+
+  std::string cache_directory;         // where this machine remembers the index; empty: nowhere
+  bool accept_rollback = false;        // take the store as it is, whatever was seen of it before
 
   std::size_t decoders = 0;            // 0: one per core
   std::size_t pad_workers = 16;        // requests to the pad store at a time

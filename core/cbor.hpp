@@ -2,10 +2,10 @@
 // The only place that includes libcbor. docs/format.md, "CBOR".
 //
 // The reader takes one item at a time: no tree, no recursion, no allocation; strings are views into the input. It
-// refuses integers and lengths that are longer than needed, indefinite lengths, tags, floats, undefined, counts that the
-// bytes left cannot hold, and bytes behind the end. The first refusal sticks: every later read gives zero or nothing at
-// once, so a codec reads on without checking each step, and asks ok() only where it loops, and finish() at the end.
-// One thread owns a reader or writer; the reader's input must outlive it and the views it gave.
+// refuses integers and lengths that are longer than needed, indefinite lengths, tags, floats, undefined, counts that
+// the bytes left cannot hold, and bytes behind the end. The first refusal sticks: every later read gives zero or
+// nothing at once, so a codec reads on without checking each step, and asks ok() only where it loops, and finish() at
+// the end.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // The identity file: the owner's seed, alone or under a passphrase. docs/format.md, "Identity file".
 //
-// Text, three lines or fewer, mode 0600, written to a temporary file, synced and renamed. The reader refuses a file that
-// others may read or write.
+// Text, three lines, mode 0600, written to a temporary file, synced and named without replacing another. The reader
+// refuses a file that others may read or write.
 #pragma once
 
 #include <optional>

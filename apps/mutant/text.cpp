@@ -104,7 +104,7 @@ std::string printable(std::string_view bytes) {
   return out;
 }
 
-std::string quoted(std::string_view key) {
+std::string in_quotes(std::string_view key) {
   constexpr std::size_t most = 200;
   auto cut = key.substr(0, most);
   // Not in the middle of a character.
@@ -155,14 +155,14 @@ result<std::uint64_t> parse_number(std::string_view text, std::string_view what)
   std::uint64_t number = 0;
   auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (failed != std::errc{} || end != text.data() + text.size() || (number >> 63) != 0)
-    return fail(errc::invalid_argument, std::string(what) + " takes a number, not " + quoted(text));
+    return fail(errc::invalid_argument, std::string(what) + " takes a number, not " + in_quotes(text));
   return number;
 }
 
 result<byte_range> parse_range(std::string_view text) {
   auto wrong = [&] {
     return fail(errc::invalid_argument,
-                "--range takes A-B (bytes A to B, both included) or A- (from A to the end), not " + quoted(text));
+                "--range takes A-B (bytes A to B, both included) or A- (from A to the end), not " + in_quotes(text));
   };
   const auto dash = text.find('-');
   if (dash == std::string_view::npos)
@@ -177,7 +177,7 @@ result<byte_range> parse_range(std::string_view text) {
   if (!to)
     return wrong();
   if (*to < *from)
-    return fail(errc::invalid_argument, "--range " + quoted(text) + " ends before it begins");
+    return fail(errc::invalid_argument, "--range " + in_quotes(text) + " ends before it begins");
   range.length = *to - *from + 1;
   return range;
 }

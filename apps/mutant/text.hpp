@@ -14,7 +14,7 @@ bool is_utf8(std::string_view bytes) noexcept;
 // On one line: control characters, backslashes and what is not UTF-8 escaped as ls -b does.
 std::string printable(std::string_view bytes);
 // The same in quotes and cut to a bearable length, for messages.
-std::string quoted(std::string_view key);
+std::string in_quotes(std::string_view key);
 
 std::string human_bytes(std::uint64_t count);       // "12 B", "3.4 MiB"
 std::string exact_bytes(std::uint64_t count);       // "3.4 MiB (3,565,158 bytes)"

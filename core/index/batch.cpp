@@ -229,8 +229,8 @@ result<void> index_batch::check_upload_run(const upload& u, const chunk_list& ch
   if (!bytes_done)
     return because("upload of", key, std::move(bytes_done.error()));
   if (u.size && *bytes_done > *u.size)
-    return fail(errc::invalid_argument, "upload of " + rules::quoted(key) + ": chunks for " + std::to_string(*bytes_done)
-                                            + " bytes of " + std::to_string(*u.size));
+    return fail(errc::invalid_argument, "upload of " + rules::quoted(key) + ": chunks for "
+                                            + std::to_string(*bytes_done) + " bytes of " + std::to_string(*u.size));
   if (auto ok = check_takeable(chunks, {}); !ok)
     return because("upload of", key, std::move(ok.error()));
   return {};
@@ -294,7 +294,8 @@ result<void> index_batch::take(adopt_upload_op& op) {
 }
 
 // The value's whole list, kept chunks replaced by the base entry's. kept: those, sorted.
-result<chunk_list> index_batch::resolve(const upload& u, const complete_upload_op& op, std::vector<pad_ref>& kept) const {
+result<chunk_list> index_batch::resolve(const upload& u, const complete_upload_op& op,
+                                        std::vector<pad_ref>& kept) const {
   const auto* base = find(op.key);
   chunk_list all;
   all.reserve(u.chunks_done + op.tail.size());

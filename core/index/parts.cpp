@@ -160,7 +160,8 @@ std::optional<snapshot_part> part_cutter::next() {
   return part.take();
 }
 
-std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes, std::size_t max_part_bytes) {
+std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes,
+                                       std::size_t max_part_bytes) {
   std::vector<snapshot_part> parts;
   part_filler part(max_part_bytes);
   auto place = [&](auto put) {

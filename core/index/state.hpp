@@ -68,7 +68,8 @@ struct index_changes {
 };
 
 // Delta parts with the state, in this view, of everything in `changes`.
-std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes, std::size_t max_part_bytes);
+std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes,
+                                       std::size_t max_part_bytes);
 
 struct listed_item {
   std::string key;

@@ -80,7 +80,8 @@ struct world {
       auto refused = model.apply(op, state.sequence() + 1);
       auto ok = batch.add(op);
       BOOST_REQUIRE_MESSAGE(ok.has_value() == !refused && (ok || ok.error().code == *refused),
-                            "operation " << op.index() << ": " << why(ok) << ", expected " << (refused ? name_of(*refused) : "ok"));
+                            "operation " << op.index() << ": " << why(ok) << ", expected "
+                                         << (refused ? name_of(*refused) : "ok"));
       BOOST_REQUIRE(same_values(batch, model));
       taken += ok.has_value();
     }
@@ -206,7 +207,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_loaded_again_is_the_same_state) {
     world w(seed);
     for (int n = 0; n < 100; ++n)
       w.commit();
-    for (std::size_t max_part_bytes : {std::size_t{1}, std::size_t{200}, std::size_t{500}, std::size_t{5000}, max_plaintext_bytes}) {
+    for (std::size_t max_part_bytes : std::vector<std::size_t>{1, 200, 500, 5000, max_plaintext_bytes}) {
       index_state copy;
       for (const auto& part : cut(w.state, max_part_bytes)) {
         auto encoded = encode(part);

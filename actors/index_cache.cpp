@@ -1,0 +1,183 @@
+// What this machine remembers of the index: how far the store had come ("seen"), and the state of some while ago ("cache").
+#include <algorithm>
+
+#include "actors/index.hpp"
+#include "core/index/ring.hpp"
+
+namespace mutant {
+
+namespace {
+
+constexpr std::size_t frames_in_flight = 4;
+
+}  // namespace
+
+void index_actor_state::open_cache(next_step then) {
+  if (options.cache_path.empty() || cache_opened)
+    return then();
+  self->request(options.decoders, options.timeout, open_atom_v, open_cache_job{options.cache_path})
+      .then(
+          [this, then](opened_cache& opened) {
+            cache_opened = true;
+            cache = std::move(opened);
+            if (options.accept_rollback)
+              cache.state = nullptr;
+            then();
+          },
+          [this, then](caf::error& cause) {
+            auto e = from_caf(cause);
+            if (!options.accept_rollback)
+              return fail_all(std::move(e));
+            cache_opened = true;  // whatever is in there will be replaced
+            then();
+          });
+}
+
+namespace {
+
+error rollback(const seen_state& seen, const std::string& shown) {
+  return {errc::rollback_detected,
+          "this machine has seen commit " + std::to_string(seen.sequence) + " (root " + std::to_string(seen.root_counter)
+              + "), and the store now shows " + shown
+              + ". It was put back to an older state, or another one is in its place; what was committed in between is not "
+                "there. Nothing was written. Bring the newer store back, or take it as it is with: sync --accept-rollback"};
+}
+
+}  // namespace
+
+bool index_actor_state::root_went_back(const std::optional<opened_root>& there) {
+  if (!cache.seen || options.accept_rollback || cache.seen->root_counter == 0)
+    return false;
+  if (there && there->counter >= cache.seen->root_counter)
+    return false;
+  fail_all(rollback(*cache.seen, there ? "root " + std::to_string(there->counter) + " of commit "
+                                             + std::to_string(there->what.sequence)
+                                       : "no index at all"));
+  return true;
+}
+
+// -- the state -----------------------------------------------------------------------------------------------------------
+
+bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from) {
+  if (!cache.state)
+    return false;
+  const auto& summary = cache.state->summary();
+  const auto& parts = from->what.parts;
+  // Deltas reach over an older state; a full snapshot that is younger makes the cache useless.
+  const auto usable = summary.ring_slots == from->what.ring_slots && summary.root_counter <= from->counter
+                      && std::ranges::none_of(parts, [&](const part_ref& part) {
+                           return part.base && part.sequence > summary.sequence;
+                         });
+  if (!usable) {
+    cache.state = nullptr;
+    return false;
+  }
+  load_cache_frames(from, 0);
+  return true;
+}
+
+void index_actor_state::load_cache_frames(std::shared_ptr<const opened_root> from, std::size_t at) {
+  const auto state = cache.state;
+  const auto& summary = state->summary();
+  if (at == summary.frames.size()) {
+    cached_sequence = summary.sequence;
+    cache.state = nullptr;
+    if (auto loaded = data.finish_load(summary.sequence, summary.next_pad); !loaded)
+      return fail_all(loaded.error());
+    if (from->what.sequence <= summary.sequence)
+      return parts_loaded(*from);
+    std::size_t first = 0;
+    while (first < from->what.parts.size() && from->what.parts[first].sequence <= summary.sequence)
+      ++first;
+    return load_parts(from, first);
+  }
+  const auto end = std::min(summary.frames.size(), at + frames_in_flight);
+  auto group = std::make_shared<std::vector<part_ptr>>(end - at);
+  auto left = std::make_shared<std::size_t>(end - at);
+  for (auto i = at; i < end; ++i)
+    self->request(options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
+        .then(
+            [this, from, group, left, at, end, i](part_ptr& part) {
+              (*group)[i - at] = std::move(part);
+              if (failure || --*left != 0)
+                return;
+              for (const auto& loaded_part : *group)
+                if (auto loaded = data.load(*loaded_part); !loaded)
+                  return fail_all({errc::index_corrupt, options.cache_path + ".cache: " + loaded.error().message});
+              load_cache_frames(from, end);
+            },
+            [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+// -- seen ----------------------------------------------------------------------------------------------------------------
+
+void index_actor_state::check_last_seen(next_step then) {
+  if (!cache.seen || options.accept_rollback || cache.seen->sequence == 0)
+    return then();
+  const auto seen = *cache.seen;
+  if (data.sequence() < seen.sequence)
+    return fail_all(rollback(seen, "commit " + std::to_string(data.sequence()) + " as its last"));
+  with_slot_addresses(seen.sequence, 1, [this, seen, then](std::vector<pad_address> address) {
+    self->request(options.pads, options.timeout, head_atom_v, pad_query{address.front()})
+        .then(
+            [this, seen, then](bytes& head) {
+              auto header = parse_header(head);
+              const auto expected = counter_of(seen.sequence, known_root.ring_slots);
+              if (!header || header->counter < expected
+                  || (header->counter == expected && seen.last_commit != content_hash{} && header->hash != seen.last_commit))
+                return fail_all(rollback(seen, "another commit " + std::to_string(seen.sequence) + " in its place"));
+              cache.seen.reset();  // once is enough: from here on our own state says more
+              then();
+            },
+            [this, seen](caf::error& cause) {
+              auto e = from_caf(cause);
+              fail_all(e.code == errc::pad_not_found
+                           ? rollback(seen, "no commit " + std::to_string(seen.sequence)) : std::move(e));
+            });
+  });
+}
+
+// Writing it costs as much as the index is large: the more there is, the more must have changed.
+bool index_actor_state::cache_is_due() const {
+  const auto since = data.sequence() - std::min(data.sequence(), cached_sequence);
+  return since >= options.min_cache_commits + data.totals().keys / 16 || (cached_sequence == 0 && since > 0);
+}
+
+void index_actor_state::flush(caf::typed_response_promise<done> promise) {
+  if (options.cache_path.empty() || saving_cache || root_counter == 0) {
+    promise.deliver(done{});
+    return;
+  }
+  save_cache(cache_is_due(), [promise](result<void> saved) mutable {
+    if (saved)
+      promise.deliver(done{});
+    else
+      promise.deliver(to_caf(saved.error()));
+  });
+}
+
+void index_actor_state::save_cache(bool with_state, std::function<void(result<void>)> then) {
+  saving_cache = true;
+  save_cache_job job;
+  job.path = options.cache_path;
+  job.seen = seen_state{root_counter, data.sequence(), last_commit};
+  const auto sequence = data.sequence();
+  if (with_state) {
+    job.state = std::make_shared<const frozen_index>(data.freeze());
+    job.summary = {sequence, data.next_pad(), known_root.ring_slots, root_counter, {}};
+  }
+  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+      .then(
+          [this, with_state, sequence, then](done) {
+            saving_cache = false;
+            if (with_state)
+              cached_sequence = sequence;
+            then({});
+          },
+          [this, then](caf::error& cause) {
+            saving_cache = false;
+            then(fail(from_caf(cause)));
+          });
+}
+
+}  // namespace mutant

@@ -1,0 +1,90 @@
+// mutant rm KEY…: removes values. Each key is removed on its own; one that fails does not stop the others.
+#include <algorithm>
+
+#include "apps/mutant/commands.hpp"
+
+namespace mutant::cli {
+
+namespace {
+
+result<std::optional<std::uint64_t>> check(const std::vector<std::string>& keys, const std::string& version) {
+  for (const auto& key : keys)
+    if (auto good = check_key(key); !good)
+      return fail(good.error());
+  auto sorted = keys;
+  std::ranges::sort(sorted);
+  if (auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+    return fail(errc::invalid_argument, "the key " + in_quotes(*twice) + " is given twice; nothing was removed");
+  if (version.empty())
+    return std::optional<std::uint64_t>();
+  if (keys.size() != 1)
+    return fail(errc::invalid_argument, "--if-version goes with one key");
+  auto number = parse_number(version, "--if-version");
+  if (!number)
+    return fail(number.error());
+  if (*number == 0)
+    return fail(errc::invalid_argument, "a version is 1 or higher");
+  return std::optional(*number);
+}
+
+int run(context& c, const std::vector<std::string>& keys, const std::string& version) {
+  const auto subject = keys.size() == 1 ? "rm " + in_quotes(keys.front()) : std::string("rm");
+  auto if_version = check(keys, version);
+  if (!if_version)
+    return c.out.failed(subject, if_version.error());
+  auto opened = open_for_reading(c);  // it makes no store
+  if (!opened)
+    return c.out.failed(subject, opened.error());
+  if (!*opened)
+    return c.out.failed(subject, {errc::key_not_found, nothing_stored_yet(c)});
+  json removed = json::array();
+  json failures = json::array();
+  auto code = 0;
+  const auto use_json = std::exchange(c.out.use_json, false);  // one document, at the end
+  for (const auto& key : keys) {
+    auto done = was_interrupted() ? fail(errc::cancelled, "interrupted; the key is still there")
+                                  : uninterrupted([&] { return c.store->remove(key, *if_version); });
+    json item;
+    add_key(item, "key", key);
+    if (done) {
+      removed.push_back(item);
+      if (!use_json)
+        c.out.summary("removed " + printable(key));
+      continue;
+    }
+    const auto failed = c.out.failed("rm " + in_quotes(key), done.error());
+    code = code == 0 || done.error().code == errc::cancelled ? failed : code;
+    item["code"] = name_of(done.error().code);
+    item["message"] = "rm " + in_quotes(key) + ": " + done.error().message;
+    failures.push_back(item);
+  }
+  c.out.use_json = use_json;
+  if (use_json) {
+    json document;
+    document["removed"] = std::move(removed);
+    if (!failures.empty()) {
+      document["error"] = failures.front();
+      document["failed"] = std::move(failures);
+    }
+    c.out.document(document);
+  }
+  return code;
+}
+
+}  // namespace
+
+command add_rm(CLI::App& root, const arguments& words) {
+  auto* parser = root.add_subcommand("rm", "Remove values");
+  auto keys = std::make_shared<std::vector<std::string>>();
+  auto version = std::make_shared<std::string>();
+  parser->add_option("KEY", *keys, "The keys")->required()->type_name("");
+  parser->add_option("--if-version", *version, "Only if the key, a single one, has this version")->type_name("N");
+  return {parser, [keys, version, &words](context& c) {
+            std::vector<std::string> resolved;
+            for (const auto& key : *keys)
+              resolved.push_back(words.resolve(key));
+            return run(c, resolved, words.resolve(*version));
+          }};
+}
+
+}  // namespace mutant::cli

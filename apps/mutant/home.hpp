@@ -1,0 +1,36 @@
+// Where the identity and the store are: options first, then the environment, then the user's data directory.
+#pragma once
+
+#include <string>
+
+#include "core/error.hpp"
+#include "core/store_url.hpp"
+
+namespace mutant::cli {
+
+// The global options as given; empty: not given.
+struct global_options {
+  std::string home;
+  std::string store;
+  std::string threads;
+  std::string passphrase_file;
+};
+
+struct places {
+  std::string home;
+  std::string identity;       // a file
+  store_url store;
+  bool store_given = false;   // by --store or $MUTANT_STORE
+  std::size_t threads = 0;    // 0: as many as there are cores
+};
+
+// invalid_argument: --store, --threads or the environment make no sense. Touches nothing.
+result<places> find_places(const global_options& options);
+
+bool identity_exists(const places& where);
+// Does the local store's directory hold something? False for stores elsewhere.
+bool local_store_exists(const places& where);
+// Makes the home, and refuses a store directory whose parent is missing: a disk may not be mounted.
+result<void> prepare_places(const places& where);
+
+}  // namespace mutant::cli

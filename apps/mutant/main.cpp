@@ -1,0 +1,103 @@
+// mutant, the command line: parses, dispatches, and ends with the right exit code. docs/operations.md describes its use.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "apps/mutant/commands.hpp"
+
+namespace mutant::cli {
+
+namespace {
+
+// A file that is opened while standard output is closed would become standard output, and the store would be printed into.
+// The stand-ins fail when they are used.
+void occupy_standard_descriptors() {
+  for (auto descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF)
+      [[maybe_unused]] auto taken = ::open("/dev/null", descriptor == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+}
+
+const std::vector<std::string_view> valued_options = {"--home",    "--store",      "--passphrase-file",
+                                                      "--threads", "--if-version", "--range"};
+
+void add_globals(CLI::App& root, context& c) {
+  auto& g = c.options;
+  root.add_option("--home", g.home, "Where the identity is; else $MUTANT_HOME, else the user's data directory")->type_name("DIR");
+  root.add_option("--store", g.store, "Where the values are; else $MUTANT_STORE, else local: in the home")->type_name("URL");
+  root.add_option("--passphrase-file", g.passphrase_file, "Has the passphrase in its first line; else $MUTANT_PASSPHRASE")
+      ->type_name("FILE");
+  root.add_option("--threads", g.threads, "Threads for encryption; else one per core")->type_name("N");
+  root.add_flag("--json", c.out.use_json, "Print one JSON document");
+  root.add_flag("--quiet,-q", c.out.quiet, "Print results and errors only");
+}
+
+std::vector<command> add_commands(CLI::App& root, const arguments& words) {
+  std::vector<command> all;
+  for (auto add : {add_put, add_get, add_ls, add_rm, add_mv, add_stat, add_stats, add_sync, add_init, add_version})
+    all.push_back(add(root, words));
+  return all;
+}
+
+int wrong_usage(context& c, const arguments& words, const std::string& message) {
+  c.out.use_json = words.has_flag("--json");
+  return c.out.failed("usage", {errc::invalid_argument, words.resolve(message) + " (see mutant --help)"});
+}
+
+int run_command(context& c, const arguments& words, const command& chosen) {
+  for (auto* text : {&c.options.home, &c.options.store, &c.options.threads, &c.options.passphrase_file})
+    *text = words.resolve(*text);
+  if (chosen.needs_places) {
+    auto where = find_places(c.options);
+    if (!where)
+      return c.out.failed(chosen.parser->get_name(), where.error());
+    c.where = std::move(*where);
+  }
+  return chosen.run(c);
+}
+
+int parse_and_run(context& c, int count, const char* const* given) {
+  const arguments words(count, given, valued_options);
+  CLI::App root("Private, mutable key-value storage over scratchpads", "mutant");
+  root.require_subcommand(1, 1);
+  root.fallthrough();
+  root.footer("Exit codes: 0 done, 1 other, 2 usage, 3 not found, 4 exists or another version, 5 damaged data,\n"
+              "6 store unavailable or full, 130 interrupted.");
+  add_globals(root, c);
+  root.set_version_flag("--version", "mutant " MUTANT_VERSION);
+  const auto commands = add_commands(root, words);
+  try {
+    root.parse(words.for_parser());
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    std::ostringstream text;
+    root.exit(wanted, text, text);
+    c.out.print(text.str());
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    return wrong_usage(c, words, e.what());
+  }
+  const auto* parsed = root.get_subcommands().front();
+  return run_command(c, words, *std::ranges::find(commands, parsed, &command::parser));
+}
+
+}  // namespace
+
+}  // namespace mutant::cli
+
+int main(int count, char** words) {
+  using namespace mutant::cli;
+  occupy_standard_descriptors();
+  static context c;
+  start_signals([] {
+    restore_terminal();
+    progress_bar::erase();
+    c.out.interrupted();
+  });
+  const auto code = c.out.finish(parse_and_run(c, count, words));
+  // A cancelled transfer may leave an actor behind that waits for someone else's end of a pipe.
+  if (code == exit_interrupted)
+    ::_exit(code);
+  c.store.reset();
+  return code;
+}

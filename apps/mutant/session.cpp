@@ -1,0 +1,109 @@
+#include "apps/mutant/session.hpp"
+
+#include "core/identity.hpp"
+
+namespace mutant::cli {
+
+namespace {
+
+// Reads the identity file and asks for its passphrase if it has one. key_not_found: there is none.
+result<seed> load_identity(const context& c) {
+  const auto& path = c.where.identity;
+  auto text = read_identity_file(path);
+  if (!text)
+    return fail(text.error());
+  auto explained = [&](error e) {
+    e.message += " (" + path + ")";
+    if (e.code == errc::corrupt_record)
+      e.message += "; restore it from a copy: without it the values cannot be read";
+    return fail(std::move(e));
+  };
+  auto kind = inspect_identity(*text);
+  if (!kind)
+    return explained(kind.error());
+  passphrase word;
+  if (kind->needs_passphrase) {
+    auto given = given_passphrase(c.options.passphrase_file);
+    if (!given)
+      return fail(given.error());
+    if (!*given) {
+      auto answer = ask_passphrase("Passphrase for " + path + ": ");
+      if (!answer)
+        return fail(answer.error());
+      *given = std::move(*answer);
+    }
+    word = std::move(**given);
+  }
+  auto owner = decode_identity(*text, word.text);
+  wipe(std::as_writable_bytes(std::span(*text)));
+  if (!owner)
+    return explained(owner.error());
+  return owner;
+}
+
+}  // namespace
+
+result<void> open_store(context& c, const seed& owner, bool create) {
+  client_options options;
+  options.store.owner = owner;
+  options.store.url = to_string(c.where.store);
+  options.store.create = create;
+  options.store.decoders = c.where.threads;
+  options.threads = c.where.threads;
+  auto opened = client::open(std::move(options));
+  if (!opened)
+    return fail(opened.error());
+  c.store = std::make_unique<client>(std::move(*opened));
+  return {};
+}
+
+result<bool> open_for_reading(context& c) {
+  auto owner = load_identity(c);
+  if (!owner && owner.error().code == errc::key_not_found)
+    return false;
+  if (!owner)
+    return fail(owner.error());
+  if (auto opened = open_store(c, *owner, false); !opened)
+    return fail(opened.error());
+  return true;
+}
+
+std::string nothing_stored_yet(const context& c) {
+  return "nothing is stored yet: there is no identity at " + c.where.identity;
+}
+
+result<void> make_identity(context& c, const std::string& given) {
+  auto made = create_identity_file(c.where.identity, generate_seed(), given);
+  if (made)
+    c.out.note("made a new identity" + std::string(given.empty() ? "" : ", under the passphrase given") + ": "
+               + c.where.identity + " (keep a copy of it: without it nothing can be read)");
+  return made;
+}
+
+result<void> open_for_writing(context& c) {
+  if (auto ready = prepare_places(c.where); !ready)
+    return ready;
+  auto owner = load_identity(c);
+  if (!owner && owner.error().code == errc::key_not_found) {
+    // Someone else's store, or our own whose identity is lost: not to be decided in passing. Another process may have made
+    // both since we looked.
+    if (local_store_exists(c.where) && !identity_exists(c.where))
+      return fail(errc::key_not_found, "there is a store at " + c.where.store.path + ", but no identity at "
+                                           + c.where.identity + ": put the identity back, or run 'mutant init' to use this "
+                                           + "store with a new one");
+    auto given = given_passphrase(c.options.passphrase_file);
+    if (!given)
+      return fail(given.error());
+    auto made = make_identity(c, *given ? (*given)->text : std::string());
+    if (!made && made.error().code != errc::key_exists)
+      return made;
+    if (made)
+      c.out.note("values are kept in " + to_string(c.where.store));
+    owner = load_identity(c);
+  }
+  if (!owner)
+    return fail(owner.error());
+  return open_store(c, *owner, true);
+}
+
+}  // namespace mutant::cli

@@ -1,0 +1,55 @@
+// From the options to an open store.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "actors/client.hpp"
+#include "apps/mutant/console.hpp"
+#include "apps/mutant/home.hpp"
+#include "apps/mutant/passphrase.hpp"
+#include "apps/mutant/progress_bar.hpp"
+#include "apps/mutant/signals.hpp"
+
+namespace mutant::cli {
+
+// What every command gets.
+struct context {
+  console out;
+  global_options options;
+  places where;
+  std::unique_ptr<client> store;    // once it is open
+};
+
+// Opens the store for a command that only looks. False: there is no identity, so nothing was ever stored; nothing is made.
+result<bool> open_for_reading(context& c);
+// What to tell someone who looks for something then.
+std::string nothing_stored_yet(const context& c);
+
+// Opens the store for a command that writes; makes identity and store if there are none, and says where.
+result<void> open_for_writing(context& c);
+
+// A new identity. `given`: its passphrase; empty: none.
+result<void> make_identity(context& c, const std::string& given);
+// Opens the store with this identity. `create`: make a local store that is not there.
+result<void> open_store(context& c, const seed& owner, bool create);
+
+// Runs a call of the client that a signal cancels.
+template <class Call>
+auto cancellable(context& c, Call call) {
+  signal_scope scope(on_signal::cancel, [store = c.store.get()] { store->cancel(); });
+  return call();
+}
+
+// Runs a call that changes the store in one step; a first signal waits for it.
+template <class Call>
+auto uninterrupted(Call call) {
+  signal_scope scope(on_signal::finish);
+  return call();
+}
+
+inline progress_bar bar_for(const context& c, const std::string& label) {
+  return progress_bar(progress_bar::possible() && !c.out.quiet && !c.out.use_json, label);
+}
+
+}  // namespace mutant::cli

@@ -1,0 +1,63 @@
+// Small file-system helpers that every writer of files here shares: owned descriptors, whole reads and writes, and files
+// that replace another in one step or not at all. Errors name the file and what was being done to it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "core/bytes.hpp"
+#include "core/error.hpp"
+
+namespace mutant {
+
+class unique_fd {
+ public:
+  explicit unique_fd(int descriptor = -1) noexcept : descriptor_(descriptor) {}
+  unique_fd(unique_fd&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  unique_fd& operator=(unique_fd&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~unique_fd();
+  int get() const noexcept { return descriptor_; }
+  int release() noexcept { return std::exchange(descriptor_, -1); }
+  explicit operator bool() const noexcept { return descriptor_ >= 0; }
+
+ private:
+  int descriptor_;
+};
+
+result<unique_fd> open_fd(const std::string& path, int flags, unsigned mode = 0);
+
+// At an offset, all of it, interrupted calls gone on with. `name` is for messages.
+result<void> write_all_at(int descriptor, std::uint64_t offset, byte_view data, const std::string& name);
+// io_error when the file ends before `out` is full.
+result<void> read_all_at(int descriptor, std::uint64_t offset, byte_span out, const std::string& name);
+
+// Makes renames and new files in the directory of `path` durable; best effort.
+void sync_directory_of(const std::string& path);
+
+// A temporary file beside `path` that replaces it at commit(), and is gone otherwise.
+class replacement_file {
+ public:
+  // mode 0: that of the file that is replaced, or the usual one less the umask.
+  static result<replacement_file> create(const std::string& path, unsigned mode = 0);
+  replacement_file(replacement_file&& other) noexcept;
+  replacement_file& operator=(replacement_file&&) = delete;
+  ~replacement_file();
+
+  int descriptor() const noexcept { return file_.get(); }
+  const std::string& temporary_path() const noexcept { return temporary_; }
+  // The file may be at most this long from here on (bytes behind are cut off); synced, renamed, its directory synced.
+  result<void> commit(std::uint64_t size_bytes);
+
+ private:
+  replacement_file(std::string path, std::string temporary, unique_fd file)
+      : path_(std::move(path)), temporary_(std::move(temporary)), file_(std::move(file)) {}
+  std::string path_;
+  std::string temporary_;
+  unique_fd file_;
+};
+
+}  // namespace mutant
