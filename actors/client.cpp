@@ -157,8 +157,8 @@ result<get_result> client::get_descriptor(std::string key, int descriptor, std::
   return out;
 }
 
-result<void> client::remove(std::string key, std::optional<std::uint64_t> if_version) {
-  auto out = parts_->call<done>(remove_atom_v, remove_request{std::move(key), if_version});
+result<void> client::remove(std::string key, std::optional<std::uint64_t> if_version, bool wipe) {
+  auto out = parts_->call<done>(remove_atom_v, remove_request{std::move(key), if_version, wipe});
   if (!out)
     return fail(out.error());
   return {};
@@ -185,6 +185,10 @@ result<sync_report> client::sync() {
 
 result<store_stats> client::stats() {
   return parts_->call<store_stats>(stats_atom_v);
+}
+
+result<purge_result> client::purge(purge_request request) {
+  return parts_->operate<purge_result>(purge_atom_v, std::move(request), {});
 }
 
 result<void> client::flush() {

@@ -55,13 +55,15 @@ class client {
   result<get_result> get_file(std::string key, const std::string& path, const get_settings& settings = {});
   result<get_result> get_descriptor(std::string key, int descriptor, std::string name, const get_settings& settings = {});
 
-  result<void> remove(std::string key, std::optional<std::uint64_t> if_version = std::nullopt);
+  // Also drops an unfinished upload. wipe: the pads that became free are blanked.
+  result<void> remove(std::string key, std::optional<std::uint64_t> if_version = std::nullopt, bool wipe = false);
   result<void> rename(std::string from, std::string to);
   // One page; go on with the last key as `after` until a page is empty.
   result<list_page> list(std::string prefix, std::string after = {}, std::uint32_t limit = 1000);
   result<list_item> find(std::string key);
   result<sync_report> sync();
   result<store_stats> stats();
+  result<purge_result> purge(purge_request request);
   // Brings this machine's memory of the index up to date (store_config::cache_directory); the destructor does not.
   result<void> flush();
 

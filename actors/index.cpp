@@ -24,6 +24,7 @@ list_item describe(const listed_item& item) {
   }
   if (const auto* u = item.pending) {
     out.pending = true;
+    out.pending_id = u->id;
     out.pending_done = u->bytes_done;
     out.pending_size = u->size;
   }
@@ -155,14 +156,20 @@ result<pad_list> index_actor_state::reserve(std::uint32_t count, const caf::stro
     if (usable(next_new) && !contested.contains(next_new))
       hand_out(next_new, 0);
 
-  if (owner) {
-    auto address = caf::actor_cast<caf::actor_addr>(owner);
-    if (owners.find(address) == owners.end())
-      self->monitor(address);
-    for (const auto& pad : out)
-      owners[address].reserved[pad.number] = pad.counter;
-  }
+  hold(out, owner);
   return out;
+}
+
+void index_actor_state::hold(const pad_list& pads, const caf::strong_actor_ptr& owner) {
+  for (const auto& pad : pads)
+    held.insert(pad.number);
+  if (!owner)
+    return;
+  auto address = caf::actor_cast<caf::actor_addr>(owner);
+  if (owners.find(address) == owners.end())
+    self->monitor(address);
+  for (const auto& pad : pads)
+    owners[address].reserved[pad.number] = pad.counter;
 }
 
 void index_actor_state::take_back(const returned_pads& returned, const caf::actor_addr& owner) {
@@ -276,6 +283,23 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
           return to_caf(*s->failure);
         auto promise = s->self->make_response_promise<sync_report>();
         s->sync(promise);
+        return promise;
+      },
+      [s](survey_atom, const survey_request& request) {
+        return s->when_open<survey_page>([s, request, owner = s->self->current_sender()]() -> caf::result<survey_page> {
+          return s->survey(request, owner);
+        });
+      },
+      [s](claim_atom, const claim_request& request) {
+        return s->when_open<pad_list>([s, request, owner = s->self->current_sender()]() -> caf::result<pad_list> {
+          return s->claim(request, owner);
+        });
+      },
+      [s](purge_atom, bool dry_run) -> caf::result<std::uint64_t> {
+        if (s->failure)
+          return to_caf(*s->failure);
+        auto promise = s->self->make_response_promise<std::uint64_t>();
+        s->purge_parts(dry_run, promise);
         return promise;
       },
       [s](flush_atom) -> caf::result<done> {

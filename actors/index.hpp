@@ -24,6 +24,7 @@ struct index_options {
   writer_id writer{};          // random, unless a test says otherwise
   std::uint64_t ring_slots = default_ring_slots;         // of an index that this store creates
   std::size_t max_batch_bytes = 1u << 20;                // of one commit; a single request may be larger, up to one pad
+  std::size_t max_batch_requests = 256;                  // of one commit: what bounds the time of applying it
   std::size_t max_waiting_commits = 65536;               // requests beyond are `overloaded`
   std::size_t max_part_bytes = max_plaintext_bytes;
   std::uint64_t snapshot_log_bytes = 8u << 20;           // a root is due after this much log, or half the ring
@@ -126,6 +127,13 @@ struct index_actor_state {
   void flush(caf::typed_response_promise<done> promise);
   void save_cache(bool with_state, std::function<void(result<void>)> then);
 
+  // -- index_purge.cpp -----------------------------------------------------------------------------------------------------
+  survey_page survey(const survey_request& request, const caf::strong_actor_ptr& owner);
+  pad_list claim(const claim_request& request, const caf::strong_actor_ptr& owner);
+  void hold(const pad_list& pads, const caf::strong_actor_ptr& owner);
+  void purge_parts(bool dry_run, caf::typed_response_promise<std::uint64_t> promise);
+  void look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run, caf::typed_response_promise<std::uint64_t> promise);
+
   // -- state -----------------------------------------------------------------------------------------------------------
   struct pinned {
     std::string key;
@@ -185,6 +193,7 @@ struct index_actor_state {
   bool root_busy = false;                       // a root is being written
   bool snapshots_paused = false;                // after a failure, for retry_pause
   std::uint64_t next_part = 0;                  // part pads from here on were never written by us
+  std::uint64_t purged_parts_below = 0;         // unnamed part pads below are erased
   struct compaction {
     std::shared_ptr<part_cutter> cutter;
     std::uint64_t sequence = 0;

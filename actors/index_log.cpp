@@ -472,7 +472,7 @@ void index_actor_state::pump() {
 void index_actor_state::write_commit() {
   batch.emplace(data);
   std::size_t size = commit_overhead_bytes;
-  while (!queue.empty()) {
+  while (!queue.empty() && in_flight.size() < options.max_batch_requests) {
     auto& w = queue.front();
     std::size_t share = 0;
     for (const auto& op : w.request.operations)

@@ -227,6 +227,7 @@ void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
 
 void index_actor_state::replace_root(root next, root_written then) {
   root_busy = true;
+  next.parts_floor = std::min(std::max(next.parts_floor, purged_parts_below), next.next_part);
   auto what = std::make_shared<const root>(std::move(next));
   self->request(options.decoders, options.timeout, seal_atom_v, seal_root_job{what, root_counter + 1})
       .then([=, this](bytes& record) { put_root(what, std::move(record), then); },

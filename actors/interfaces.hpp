@@ -61,6 +61,11 @@ using index_actor = caf::typed_actor<
     replies_to<stats_atom>::with<index_stats>,
     // Reads what other writers have committed.
     replies_to<sync_atom>::with<sync_report>,
+    // For purge: unused pads, held for the asking actor until it returns them.
+    replies_to<survey_atom, survey_request>::with<survey_page>,
+    replies_to<claim_atom, claim_request>::with<pad_list>,
+    // Erases snapshot parts that no root names (bool: only count them). Answers how many there were.
+    replies_to<purge_atom, bool>::with<std::uint64_t>,
     // Answers when this machine's memory of the index is up to date, as far as that is worth its cost.
     replies_to<flush_atom>::with<done>>;
 
@@ -68,6 +73,7 @@ using index_actor = caf::typed_actor<
 using store_actor = caf::typed_actor<
     replies_to<put_atom, put_request>::with<put_result>,
     replies_to<get_atom, get_request>::with<get_result>,
+    // key_not_found, version_mismatch
     replies_to<remove_atom, remove_request>::with<done>,
     replies_to<rename_atom, rename_request>::with<done>,
     replies_to<list_atom, list_request>::with<list_page>,
@@ -75,6 +81,8 @@ using store_actor = caf::typed_actor<
     replies_to<find_atom, std::string>::with<list_item>,
     replies_to<sync_atom>::with<sync_report>,
     replies_to<stats_atom>::with<store_stats>,
+    // Finds what crashed uploads and snapshots left and makes it free again; see purge_request.
+    replies_to<purge_atom, purge_request>::with<purge_result>,
     replies_to<flush_atom>::with<done>,
     // Cancels the running operations with this ticket; they answer `cancelled`.
     reacts_to<cancel_atom, std::uint64_t>>;

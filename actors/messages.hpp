@@ -253,6 +253,7 @@ struct list_item {
   std::uint64_t version = 0;      // 0: only pending
   std::uint64_t chunks = 0;
   bool pending = false;           // an upload is under way or was cut off
+  std::uint64_t pending_id = 0;
   std::uint64_t pending_done = 0; // bytes
   std::optional<std::uint64_t> pending_size;
 };
@@ -350,14 +351,55 @@ struct get_result {
   bytes value;                   // without a sink
 };
 
+// Removes the value and an unfinished upload of the key.
 struct remove_request {
   std::string key;
   std::optional<std::uint64_t> if_version;
+  bool wipe = false;                         // blank the pads that became free, as far as nobody took them again
 };
 
 struct rename_request {
   std::string from;
   std::string to;
+};
+
+// Pads that purge looks at: those with numbers from `from` on that no value uses.
+struct survey_request {
+  std::uint64_t from = 0;
+  std::uint32_t limit = 256;
+};
+struct survey_page {
+  struct pad {
+    std::uint64_t number = 0;
+    std::optional<std::uint64_t> free_counter;   // absent: a gap; the index knows nothing of it
+  };
+  std::vector<pad> pads;        // now held for the asking actor: it returns them
+  std::uint64_t next_pad = 0;   // numbers from here on were never used in a commit
+  std::uint64_t next = 0;       // where to go on
+  bool last = false;
+};
+// Pads of a value that was removed: those that are free, and that nobody holds, are held for the asking actor.
+struct claim_request {
+  std::vector<std::uint64_t> numbers;
+};
+
+struct purge_request {
+  bool dry_run = false;         // only tell
+  bool wipe = false;            // write blank records over the free pads' ciphertext
+  bool drop_uploads = false;    // give up every unfinished upload
+  std::optional<std::vector<std::uint64_t>> only;   // wipe just these pads, as far as they are free
+  operation_options options;
+};
+
+struct purge_result {
+  std::uint64_t looked_at = 0;
+  std::uint64_t gaps = 0;            // numbers that no value used and that were not free
+  std::uint64_t leaked_pads = 0;     // of those, pads that the store holds: a crashed upload's
+  std::uint64_t stale_free = 0;      // free pads that the store holds at another counter than the index knew
+  std::uint64_t uploads_dropped = 0;
+  std::uint64_t parts_erased = 0;    // snapshot parts that no root names
+  std::uint64_t wiped = 0;
+  std::uint64_t in_use_elsewhere = 0;  // left alone: another writer was faster
 };
 
 struct store_stats {
@@ -468,6 +510,11 @@ MUTANT_LOCAL_MESSAGE(mutant::put_result)
 MUTANT_LOCAL_MESSAGE(mutant::get_request)
 MUTANT_LOCAL_MESSAGE(mutant::get_result)
 MUTANT_LOCAL_MESSAGE(mutant::remove_request)
+MUTANT_LOCAL_MESSAGE(mutant::survey_request)
+MUTANT_LOCAL_MESSAGE(mutant::survey_page)
+MUTANT_LOCAL_MESSAGE(mutant::claim_request)
+MUTANT_LOCAL_MESSAGE(mutant::purge_request)
+MUTANT_LOCAL_MESSAGE(mutant::purge_result)
 MUTANT_LOCAL_MESSAGE(mutant::rename_request)
 MUTANT_LOCAL_MESSAGE(mutant::store_stats)
 MUTANT_LOCAL_MESSAGE(mutant::deferred)

@@ -18,6 +18,7 @@ using self_pointer = store_actor::stateful_pointer<store_state>;
 struct parts {
   put_options put;
   get_options get;
+  purge_options purge;
   index_actor index;
   pad_store_actor pads;
   std::vector<caf::actor> supervised;
@@ -38,22 +39,58 @@ caf::result<Result> run_operation(self_pointer self, Behavior behavior, Atom ato
   return self->delegate(operation, atom, std::move(request));
 }
 
-caf::result<done> change(self_pointer self, operation op, std::optional<key_condition> condition) {
+caf::result<done> rename(self_pointer self, rename_request& names) {
   auto promise = self->make_response_promise<done>();
-  commit_request request{{std::move(op)}, {}};
-  if (condition)
-    request.conditions.push_back(std::move(*condition));
+  commit_request request{{rename_op{std::move(names.from), std::move(names.to)}}, {}};
   self->request(self->state.index, self->state.put.timeout, commit_atom_v, std::move(request))
       .then([promise](commit_result) mutable { promise.deliver(done{}); },
             [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
   return promise;
 }
 
-caf::result<done> remove(self_pointer self, remove_request& request) {
-  std::optional<key_condition> condition;
-  if (request.if_version)
-    condition = key_condition{request.key, *request.if_version};
-  return change(self, remove_op{std::move(request.key)}, std::move(condition));
+// Removes what the key has: its value, its unfinished upload, or both. What it has may change while we ask.
+void remove(self_pointer self, remove_request request, caf::typed_response_promise<done> promise, unsigned tries) {
+  auto failed = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
+  auto decide = [=](found& now) mutable {
+    if (!now.complete && !now.pending)
+      return void(promise.deliver(to_caf({errc::key_not_found, "no such key"})));
+    commit_request change;
+    if (request.if_version)
+      change.conditions.push_back({request.key, *request.if_version});
+    if (now.complete)
+      change.operations.push_back(remove_op{request.key});
+    if (now.pending)
+      change.operations.push_back(drop_upload_op{request.key, now.pending->id});
+    std::vector<std::uint64_t> pads;
+    auto collect = [&](const chunk_list& chunks) {
+      for (const auto& c : chunks)
+        if (!c.kept())
+          pads.push_back(c.pad.number);
+    };
+    if (request.wipe && now.complete && now.complete->chunks)
+      collect(*now.complete->chunks);
+    if (request.wipe && now.pending)
+      for (const auto& piece : now.pending->pieces)
+        collect(*piece);
+    auto removed = [self, promise, pads](commit_result) mutable {
+      if (pads.empty())
+        return void(promise.deliver(done{}));
+      purge_request wipe;
+      wipe.only = std::move(pads);
+      auto operation = self->spawn(purge_operation, self->state.purge);
+      self->request(operation, caf::infinite, purge_atom_v, std::move(wipe))
+          .then([promise](purge_result&) mutable { promise.deliver(done{}); },
+                [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+    };
+    self->request(self->state.index, self->state.put.timeout, commit_atom_v, std::move(change))
+        .then(std::move(removed), [=](caf::error& cause) mutable {
+          if (from_caf(cause).code == errc::key_not_found && tries > 1)
+            return remove(self, std::move(request), promise, tries - 1);
+          promise.deliver(std::move(cause));
+        });
+  };
+  self->request(self->state.index, self->state.put.timeout, find_atom_v, find_request{request.key, false})
+      .then(std::move(decide), failed);
 }
 
 // One pair of files for each owner and store: "<directory>/<owner>-<hash of the store's name>".
@@ -74,6 +111,7 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
   auto& s = self->state;
   s.put = made.put;
   s.get = made.get;
+  s.purge = made.purge;
   s.index = made.index;
   s.pads = made.pads;
   s.supervised = made.supervised;
@@ -100,10 +138,15 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
       [self](get_atom atom, get_request& request) {
         return run_operation<get_result>(self, get_operation, atom, request, self->state.get);
       },
-      [self](remove_atom, remove_request& request) { return remove(self, request); },
-      [self](rename_atom, rename_request& request) {
-        return change(self, rename_op{std::move(request.from), std::move(request.to)}, std::nullopt);
+      [self](remove_atom, remove_request& request) -> caf::result<done> {
+        auto promise = self->make_response_promise<done>();
+        remove(self, std::move(request), promise, 4);
+        return promise;
       },
+      [self](purge_atom atom, purge_request& request) {
+        return run_operation<purge_result>(self, purge_operation, atom, request, self->state.purge);
+      },
+      [self](rename_atom, rename_request& request) { return rename(self, request); },
       [self](list_atom atom, list_request& request) { return self->delegate(self->state.index, atom, std::move(request)); },
       [self](find_atom, std::string& key) -> caf::result<list_item> {
         auto promise = self->make_response_promise<list_item>();
@@ -234,6 +277,9 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   made.get.decoders = decoder_pool;
   made.get.index = made.index;
   made.get.window = window;
+  made.purge.pads = pads;
+  made.purge.decoders = decoder_pool;
+  made.purge.index = made.index;
   if (auto valid = made.put.validate(); !valid)
     return give_up(valid.error());
   if (auto valid = made.get.validate(); !valid)

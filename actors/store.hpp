@@ -14,6 +14,7 @@
 #include "actors/index.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/pad_worker.hpp"
+#include "actors/purge_operation.hpp"
 #include "actors/put_operation.hpp"
 
 namespace mutant {
@@ -48,6 +49,7 @@ struct store_state {
   static inline const char* name = "store";
   put_options put;
   get_options get;
+  purge_options purge;
   index_actor index;
   pad_store_actor pads;
   std::vector<caf::actor> supervised;  // end with the store

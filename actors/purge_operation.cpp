@@ -1,0 +1,259 @@
+#include "actors/purge_operation.hpp"
+
+#include <algorithm>
+
+namespace mutant {
+
+void purge_operation_state::start(purge_request r, caf::typed_response_promise<purge_result> p) {
+  request = std::move(r);
+  promise = p;
+  if (request.only) {
+    // Only wipe: the pads of a value that was just removed.
+    self->request(options.index, options.timeout, claim_atom_v, claim_request{*request.only})
+        .then(
+            [this](pad_list& pads) {
+              for (const auto& pad : pads)
+                page.push_back({pad.number, true, pad.counter, {}});
+              look(0, true);
+            },
+            failing());
+    return;
+  }
+  // What other writers have committed is no leak.
+  self->request(options.index, options.timeout, sync_atom_v)
+      .then([this](sync_report&) { request.drop_uploads ? drop_uploads({}) : purge_parts(); }, failing());
+}
+
+void purge_operation_state::drop_uploads(std::string after) {
+  self->request(options.index, options.timeout, list_atom_v, list_request{{}, std::move(after), 1000})
+      .then(
+          [this](list_page& items) {
+            if (items.empty())
+              return purge_parts();
+            commit_request change;
+            for (const auto& item : items)
+              if (item.pending)
+                change.operations.push_back(drop_upload_op{item.key, item.pending_id});
+            auto last = items.back().key;
+            if (change.operations.empty())
+              return drop_uploads(last);
+            totals.uploads_dropped += change.operations.size();
+            if (request.dry_run)
+              return drop_uploads(last);
+            self->request(options.index, options.timeout, commit_atom_v, std::move(change))
+                .then([this, last](commit_result) { drop_uploads(last); }, failing());
+          },
+          failing());
+}
+
+void purge_operation_state::purge_parts() {
+  self->request(options.index, options.timeout, purge_atom_v, request.dry_run)
+      .then(
+          [this](std::uint64_t erased) {
+            totals.parts_erased = erased;
+            next_page(0);
+          },
+          failing());
+}
+
+// -- one page of pads ----------------------------------------------------------------------------------------------------
+
+void purge_operation_state::next_page(std::uint64_t from) {
+  if (over)
+    return;
+  self->request(options.index, options.timeout, survey_atom_v, survey_request{from, options.page})
+      .then(
+          [this](survey_page& found) {
+            page.clear();
+            for (const auto& pad : found.pads)
+              page.push_back({pad.number, pad.number < found.next_pad, pad.free_counter, {}});
+            look(found.next, found.last);
+          },
+          failing());
+}
+
+// Asks the store what it holds of each.
+void purge_operation_state::look(std::uint64_t next, bool last) {
+  if (over)
+    return;
+  if (page.empty())
+    return page_done(next, last);
+  address_job job{pad_space::data, {}};
+  for (const auto& c : page)
+    job.numbers.push_back(c.number);
+  self->request(options.decoders, options.timeout, address_atom_v, std::move(job))
+      .then(
+          [this, next, last](address_list& derived) {
+            addresses = std::move(derived);
+            waiting = page.size();
+            for (std::size_t i = 0; i < page.size(); ++i)
+              self->request(options.pads, options.timeout, head_atom_v, pad_query{addresses[i]})
+                  .then(
+                      [this, i, next, last](bytes& head) {
+                        if (auto header = parse_header(head)) {
+                          page[i].stored = header->counter;
+                          page[i].blank = header->blank;
+                        } else {
+                          page[i].skip = true;  // damaged: leave it for those who look at the medium
+                        }
+                        if (--waiting == 0)
+                          looked(next, last);
+                      },
+                      [this, next, last](caf::error& cause) {
+                        auto e = from_caf(cause);
+                        if (e.code != errc::pad_not_found)
+                          return fail_with(std::move(e));
+                        if (--waiting == 0)
+                          looked(next, last);
+                      });
+          },
+          failing());
+}
+
+void purge_operation_state::looked(std::uint64_t next, bool last) {
+  if (over)
+    return;
+  totals.looked_at += page.size();
+  for (const auto& c : page) {
+    if (!c.free_counter) {
+      totals.gaps += c.known_range || c.stored ? 1 : 0;
+      totals.leaked_pads += c.stored ? 1 : 0;
+    } else if (c.stored && *c.stored > *c.free_counter) {
+      ++totals.stale_free;
+    }
+  }
+  if (request.wipe || request.only)
+    return wipe(next, last);
+  settle(next, last);
+}
+
+// Writes a blank record over what the store still holds. Another writer that wants the pad meets a conflict, or wins.
+void purge_operation_state::wipe(std::uint64_t next, bool last) {
+  std::vector<std::size_t> targets;
+  seal_blank_job job{pad_space::data, {}};
+  for (std::size_t i = 0; i < page.size(); ++i) {
+    auto& c = page[i];
+    if (!c.stored || c.blank || c.skip)
+      continue;
+    targets.push_back(i);
+    job.pads.push_back({c.number, std::max(*c.stored, c.free_counter.value_or(0)) + 1});
+  }
+  if (targets.empty() || request.dry_run) {
+    totals.wiped += targets.size();
+    return settle(next, last);
+  }
+  const auto pads = job.pads;
+  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+      .then(
+          [this, next, last, targets, pads](record_list& blanks) {
+            waiting = blanks.size();
+            for (std::size_t k = 0; k < blanks.size(); ++k)
+              self->request(options.pads, options.timeout, put_atom_v, std::move(blanks[k]))
+                  .then(
+                      [this, next, last, i = targets[k], counter = pads[k].counter](done) {
+                        page[i].stored = counter;
+                        ++totals.wiped;
+                        if (--waiting == 0)
+                          settle(next, last);
+                      },
+                      [this, next, last, i = targets[k]](caf::error& cause) {
+                        auto e = from_caf(cause);
+                        if (e.code != errc::pad_conflict && e.code != errc::stale_counter)
+                          return fail_with(std::move(e));
+                        page[i].skip = true;
+                        ++totals.in_use_elsewhere;
+                        if (--waiting == 0)
+                          settle(next, last);
+                      });
+          },
+          failing());
+}
+
+// Tells the index what it did not know.
+void purge_operation_state::settle(std::uint64_t next, bool last) {
+  if (over)
+    return;
+  auto pads = std::make_shared<std::vector<pad_ref>>();
+  for (const auto& c : page) {
+    const auto known = c.free_counter && c.stored.value_or(0) <= *c.free_counter;
+    // A number above all that was ever used, and not in the store, is as good as new.
+    if (!c.skip && !known && (c.stored || c.known_range))
+      pads->push_back({c.number, c.stored.value_or(0)});
+  }
+  if (pads->empty() || request.dry_run)
+    return page_done(next, last);
+  commit(pads, 0, pads->size(), [this, next, last] { page_done(next, last); });
+}
+
+// When another writer has taken one of them, the others are still to be freed: halve until the one is alone.
+void purge_operation_state::commit(std::shared_ptr<std::vector<pad_ref>> pads, std::size_t from, std::size_t count,
+                                   std::function<void()> then) {
+  free_pads_op op;
+  op.pads.assign(pads->begin() + static_cast<std::ptrdiff_t>(from), pads->begin() + static_cast<std::ptrdiff_t>(from + count));
+  self->request(options.index, options.timeout, commit_atom_v, commit_request{{std::move(op)}, {}})
+      .then([then](commit_result) { then(); },
+            [this, pads, from, count, then](caf::error& cause) {
+              auto e = from_caf(cause);
+              if (e.code != errc::pad_conflict)
+                return fail_with(std::move(e));
+              if (count == 1) {
+                ++totals.in_use_elsewhere;
+                return then();
+              }
+              const auto half = count / 2;
+              commit(pads, from, half, [=, this] { commit(pads, from + half, count - half, then); });
+            });
+}
+
+void purge_operation_state::page_done(std::uint64_t next, bool last) {
+  if (over)
+    return;
+  returned_pads back{{}, returned_pads::state::unused};
+  for (const auto& c : page)
+    back.pads.push_back({c.number, 0});
+  page.clear();
+  self->send(options.index, release_atom_v, std::move(back));
+  if (request.options.listener)
+    self->send(request.options.listener, progress_atom_v, progress{next, {}, 0});
+  if (last)
+    return finish();
+  next_page(next);
+}
+
+void purge_operation_state::finish() {
+  over = true;
+  promise.deliver(totals);
+  self->quit();
+}
+
+void purge_operation_state::fail_with(error e) {
+  if (over)
+    return;
+  over = true;
+  returned_pads back{{}, returned_pads::state::unused};
+  for (const auto& c : page)
+    back.pads.push_back({c.number, 0});
+  if (!back.pads.empty())
+    self->send(options.index, release_atom_v, std::move(back));
+  promise.deliver(to_caf(e));
+  self->quit();
+}
+
+purge_operation_actor::behavior_type purge_operation(purge_operation_state::self_pointer self, purge_options options) {
+  auto* s = &self->state;
+  s->options = std::move(options);
+  auto cancel = [s] { s->fail_with({errc::cancelled, "the purge was cancelled; what it found so far is free again"}); };
+  self->set_down_handler([cancel](caf::down_msg&) { cancel(); });
+  return {
+      [s, self](purge_atom, purge_request& request) -> caf::result<purge_result> {
+        auto promise = self->make_response_promise<purge_result>();
+        if (auto asking = self->current_sender())
+          self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        s->start(std::move(request), promise);
+        return promise;
+      },
+      [cancel](cancel_atom) { cancel(); },
+  };
+}
+
+}  // namespace mutant
