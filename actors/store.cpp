@@ -288,6 +288,9 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
 }
 
 void configure(caf::actor_system_config& config) {
+  // The default, work stealing, polls while it is idle: with detached actors doing the work, on few cores, that takes the
+  // time of those who have something to do.
+  config.set("scheduler.policy", caf::atom("sharing"));
   register_errors(config);
   config.add_message_type<done>("mutant::done")
       .add_message_type<bytes>("mutant::bytes")

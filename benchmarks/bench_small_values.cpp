@@ -1,0 +1,239 @@
+// Small values on a durable store: what a put costs as the index grows, what group commit brings, how long opening takes,
+// how much memory a key takes, and how long a look-up waits while a snapshot is written.
+//
+//   bench_small_values [--smoke] [--keys N] [--rounds N] [--directory DIR]
+//
+// Prints what it measured, with medians and spread over the rounds. Fixed seed; ratios within one run are what counts.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "actors/client.hpp"
+#include "core/engine/engine.hpp"
+
+using namespace mutant;
+
+namespace {
+
+using steady = std::chrono::steady_clock;
+
+double seconds_since(steady::time_point start) {
+  return std::chrono::duration<double>(steady::now() - start).count();
+}
+
+double cpu_seconds() {
+  rusage u{};
+  getrusage(RUSAGE_SELF, &u);
+  return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec)
+         + static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+// RssAnon of this process, bytes.
+std::uint64_t anonymous_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssAnon:"))
+      return std::strtoull(line.c_str() + 8, nullptr, 10) * 1024;
+  return 0;
+}
+
+struct spread {
+  double low, median, high;
+};
+
+spread of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {values.front(), values[values.size() / 2], values.back()};
+}
+
+template <class T>
+T must(result<T> r, const char* doing) {
+  if (!r) {
+    std::fprintf(stderr, "%s: %s\n", doing, to_string(r.error()).c_str());
+    std::exit(1);
+  }
+  if constexpr (!std::is_void_v<T>)
+    return std::move(*r);
+}
+
+std::string key_of(std::uint64_t i) {
+  char text[32];
+  std::snprintf(text, sizeof text, "key-%016llx", static_cast<unsigned long long>(i * 0x9e3779b97f4a7c15u));
+  return text;
+}
+
+const std::string& value() {
+  static const std::string v(100, 'v');
+  return v;
+}
+
+// Puts the keys [from, to) with so many at a time.
+caf::behavior writer(caf::event_based_actor* self, store_actor store, std::shared_ptr<std::uint64_t> next, std::uint64_t to) {
+  auto go = std::make_shared<std::function<void()>>();
+  *go = [=] {
+    if (*next >= to) {
+      self->quit();
+      *go = nullptr;
+      return;
+    }
+    put_request request;
+    request.key = key_of((*next)++);
+    request.source = bytes::copy_of(value());
+    self->request(store, std::chrono::minutes(5), put_atom_v, std::move(request))
+        .then([=](put_result&) { if (*go) (*go)(); },
+              [=](caf::error& e) {
+                std::fprintf(stderr, "put: %s\n", to_string(from_caf(e)).c_str());
+                std::exit(1);
+              });
+  };
+  (*go)();
+  return {};
+}
+
+double put_keys(client& c, std::uint64_t from, std::uint64_t to, std::size_t writers) {
+  auto start = steady::now();
+  caf::scoped_actor self{c.system()};
+  // All writers share one counter: they run on the scheduler's threads, so each takes its own stripe instead.
+  std::vector<caf::actor> all;
+  const auto share = (to - from + writers - 1) / writers;
+  for (std::size_t w = 0; w < writers; ++w) {
+    const auto first = std::min(to, from + w * share);
+    all.push_back(c.system().spawn(writer, c.store(), std::make_shared<std::uint64_t>(first), std::min(to, first + share)));
+  }
+  for (auto& w : all)
+    self->wait_for(w);
+  return seconds_since(start);
+}
+
+client_options options_for(const std::string& directory, bool cache) {
+  client_options o;
+  o.store.owner.value[0] = std::byte{7};
+  o.store.url = "local:" + directory + "/store";
+  if (cache)
+    o.store.cache_directory = directory + "/cache";
+  return o;
+}
+
+// One writer's puts per second over existing keys: overwrites, so that the index keeps its size.
+double overwrite_seconds(client& c, std::uint64_t keys, std::uint64_t count, std::mt19937_64& random) {
+  auto start = steady::now();
+  for (std::uint64_t i = 0; i < count; ++i)
+    must(c.put(key_of(random() % keys), bytes::copy_of(value())), "put");
+  return seconds_since(start) / static_cast<double>(count);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::uint64_t keys = 200'000;
+  std::size_t rounds = 5;
+  std::string directory;
+  bool smoke = false;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--smoke") == 0)
+      smoke = true;
+    else if (std::strcmp(argv[i], "--keys") == 0 && i + 1 < argc)
+      keys = std::strtoull(argv[++i], nullptr, 10);
+    else if (std::strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+      rounds = std::strtoull(argv[++i], nullptr, 10);
+    else if (std::strcmp(argv[i], "--directory") == 0 && i + 1 < argc)
+      directory = argv[++i];
+    else {
+      std::fprintf(stderr, "usage: bench_small_values [--smoke] [--keys N] [--rounds N] [--directory DIR]\n");
+      return 2;
+    }
+  }
+  if (smoke) {
+    keys = 3000;
+    rounds = 1;
+  }
+  rounds = std::max<std::size_t>(rounds, 1);
+  const std::uint64_t per_round = smoke ? 100 : 1000;
+  const auto made = directory.empty();
+  if (made)
+    directory = (std::filesystem::temp_directory_path() / ("bench-" + std::to_string(getpid()))).string();
+  std::filesystem::create_directories(directory);
+  std::mt19937_64 random(1);
+  std::printf("small values: 20-byte keys, %zu-byte values, %s\n", value().size(), directory.c_str());
+
+  const auto small_dir = directory + "/small", large_dir = directory + "/large";
+  std::filesystem::create_directories(small_dir);
+  std::filesystem::create_directories(large_dir);
+  {
+    // Both sizes are open in one process, and take turns.
+    auto small = must(client::open(options_for(small_dir, false)), "open");
+    const auto before = anonymous_bytes();
+    auto large = must(client::open(options_for(large_dir, false)), "open");
+    put_keys(small, 0, 1000, 64);
+    const auto load = put_keys(large, 0, keys, 64);
+    const auto stats = must(large.stats(), "stats").index;
+    std::printf("load, 64 writers: %llu puts in %.2f s = %.0f/s; %llu commits, %.1f puts a commit, %.0f log bytes a put\n",
+                static_cast<unsigned long long>(keys), load, static_cast<double>(keys) / load,
+                static_cast<unsigned long long>(stats.commits),
+                static_cast<double>(stats.commit_requests) / static_cast<double>(stats.commits),
+                static_cast<double>(stats.log_bytes) / static_cast<double>(stats.commit_requests));
+    std::printf("memory: %.0f anonymous bytes a key beyond the key's 20, everything of the process included\n",
+                static_cast<double>(anonymous_bytes() - before) / static_cast<double>(keys) - 20);
+    std::vector<double> at_small, at_large, ratio, one, many, gain;
+    for (std::size_t r = 0; r < rounds; ++r) {
+      at_small.push_back(overwrite_seconds(small, 1000, per_round, random) * 1e6);
+      at_large.push_back(overwrite_seconds(large, keys, per_round, random) * 1e6);
+      ratio.push_back(at_large.back() / at_small.back());
+      one.push_back(1e6 / at_small.back());
+      const auto n = per_round * 20;
+      many.push_back(static_cast<double>(n) / put_keys(small, 1000 + r * n, 1000 + (r + 1) * n, 64));
+      gain.push_back(many.back() / one.back());
+    }
+    auto show = [&](const char* what, const std::vector<double>& v, const char* unit) {
+      auto s = of(v);
+      std::printf("%-46s %10.2f %s  (%.2f to %.2f, %zu rounds)\n", what, s.median, unit, s.low, s.high, v.size());
+    };
+    show("durable put, one writer, 1,000 keys", at_small, "us");
+    show(("durable put, one writer, " + std::to_string(keys) + " keys").c_str(), at_large, "us");
+    show("ratio", ratio, "x");
+    show("64 writers, durable puts", many, "/s");
+    show("64 writers against one", gain, "x");
+
+    // Look-ups while the whole index is written as a snapshot (compactions happen as the overwrites go on).
+    std::vector<double> waits;
+    const auto snapshots = must(large.stats(), "stats").index.snapshots;
+    caf::scoped_actor self{large.system()};
+    auto pump = large.system().spawn(writer, large.store(), std::make_shared<std::uint64_t>(0), smoke ? 500 : 60'000);
+    self->monitor(pump);
+    bool going = true;
+    while (going) {
+      auto start = steady::now();
+      self->request(large.store(), std::chrono::minutes(1), find_atom_v, key_of(random() % keys))
+          .receive([](list_item&) {}, [](caf::error&) {});
+      waits.push_back(seconds_since(start) * 1e3);
+      self->receive([&](caf::down_msg&) { going = false; }, caf::after(std::chrono::seconds(0)) >> [] {});
+    }
+    auto sorted = waits;
+    std::sort(sorted.begin(), sorted.end());
+    std::printf("look-ups while commits and %llu snapshots were written: p50 %.3f ms, p99 %.3f ms, worst %.3f ms of %zu\n",
+                static_cast<unsigned long long>(must(large.stats(), "stats").index.snapshots - snapshots),
+                sorted[sorted.size() / 2], sorted[sorted.size() * 99 / 100], sorted.back(), sorted.size());
+  }
+  // Opening: cold (no cache), then with the cache that the first left.
+  for (auto what : {"cold", "writes the cache", "warm"}) {
+    auto start = steady::now();
+    const auto cpu = cpu_seconds();
+    auto c = must(client::open(options_for(large_dir, std::strcmp(what, "cold") != 0)), "open");
+    must(c.find(key_of(1)), "find");
+    std::printf("open, %s: %.3f s to the first answer, %.3f s of CPU\n", what, seconds_since(start), cpu_seconds() - cpu);
+    must(c.flush(), "flush");
+  }
+  if (made)
+    std::filesystem::remove_all(directory);
+  return 0;
+}
