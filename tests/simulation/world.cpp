@@ -6,6 +6,7 @@
 
 #include "actors/local_store.hpp"
 #include "actors/memory_store.hpp"
+#include "core/index/codec.hpp"
 #include "tests/simulation/client.hpp"
 
 namespace mutant::simulation {
@@ -392,11 +393,11 @@ void world::aftermath() {
   auto fresh = spawn(settings_.writers);
   last_words(fresh);
   auto keys = std::make_shared<std::size_t>(0);
-  std::size_t asked = 0;
+  std::size_t expected = 0;
   for (const auto& item : reference_.state().list({}, {}, 1'000'000)) {
     if (item.complete == nullptr)
       continue;
-    ++asked;
+    ++expected;
     const auto key = item.key;
     const auto content = *reference_.content_of(key);
     system_.system().spawn([this, fresh, key, content, keys](caf::event_based_actor* self) {
@@ -415,7 +416,7 @@ void world::aftermath() {
     });
     adopt(fresh);
   }
-  run_until([&] { return *keys == asked; }, "the last gets");
+  run_until([&] { return *keys == expected; }, "the last gets");
   auto purged = std::make_shared<bool>(false);
   system_.system().spawn([this, fresh, purged](caf::event_based_actor* self) {
     self->request(fresh->store, caf::infinite, purge_atom_v, purge_request{})
