@@ -108,8 +108,10 @@ result<bytes> decoder_state::open(const open_chunk_job& job) const {
                                           + " bytes where the index says " + std::to_string(job.what.length));
   auto wanted = byte_view(plain.span()).subspan(job.skip, job.take);
   if (job.output) {
-    if (auto written = write_all_at(job.output->file->descriptor(), job.output->offset, wanted, "the output file"); !written)
+    const auto file = job.output->file->descriptor();
+    if (auto written = write_all_at(file, job.output->offset, wanted, "the output file"); !written)
       return fail(written.error());
+    begin_writeback(file, job.output->offset, wanted.size());
     return bytes{};
   }
   return std::move(plain).freeze().slice(job.skip, job.take);

@@ -181,6 +181,8 @@ void index_actor_state::take_back(const returned_pads& returned, const caf::acto
     held.erase(pad.number);
     if (returned.what == returned_pads::state::written)
       dirty[pad.number] = pad.counter;
+    else if (returned.what == returned_pads::state::sent)
+      sent_to(pad.number, pad.counter);
     else if (returned.what == returned_pads::state::contested)
       contested[pad.number] = pad.counter;
     else if (pad.number + 1 == next_new && pad.number >= data.next_pad())
@@ -188,14 +190,22 @@ void index_actor_state::take_back(const returned_pads& returned, const caf::acto
   }
 }
 
+// A write is a compare-and-swap only one above what the store surely holds. Whose record it holds at this counter, if any, we
+// do not know: it may be another writer's, committed and live. So the next write goes to the same counter, and meets a
+// conflict if somebody was there.
+void index_actor_state::sent_to(std::uint64_t number, std::uint64_t counter) {
+  if (counter != 0)
+    dirty[number] = counter - 1;
+}
+
 void index_actor_state::owner_down(const caf::actor_addr& owner) {
   auto at = owners.find(owner);
   if (at == owners.end())
     return;
-  // It may have written any of them, and writes of it may still be on their way: the next counter is above either.
+  // It may have written any of them, and writes of it may still be on their way.
   for (auto [number, counter] : at->second.reserved) {
     held.erase(number);
-    dirty[number] = counter;
+    sent_to(number, counter);
   }
   auto its_pins = std::move(at->second.pins);
   owners.erase(at);
@@ -203,19 +213,48 @@ void index_actor_state::owner_down(const caf::actor_addr& owner) {
     release(pin);
 }
 
-// After this every request is answered with the error and nothing is written any more.
+// What is wrong with the index itself is final: every request is answered with it from here on, and nothing is written any
+// more. What is wrong with the way to the store passes: those who wait are told, and the index is opened anew.
 void index_actor_state::fail_all(error e) {
+  if (failure)
+    return;
+  const auto passes = e.code == errc::timeout || e.code == errc::unreachable || e.code == errc::overloaded
+                      || e.code == errc::io_error || e.code == errc::cancelled;
+  ++generation;
+  is_open = false;
+  writing = true;
+  restarts = 0;
   failure = std::move(e);
+  answer_all(*failure);
+  if (!passes)
+    return;
+  failure.reset();
+  self->delayed_send(self, options.retry_pause, deferred{[this, g = generation] {
+                       if (g == generation)
+                         open();
+                     }});
+}
+
+void index_actor_state::answer_all(const error& e) {
+  batch.reset();
   auto waiting = std::move(held_back);
+  held_back.clear();
   for (auto& step : waiting)
     step();
-  for (auto* list : {&in_flight})
-    for (auto& w : *list)
-      w.promise.deliver(to_caf(*failure));
+  auto unsure = std::move(in_flight);
   in_flight.clear();
-  for (auto& w : queue)
-    w.promise.deliver(to_caf(*failure));
+  for (auto& w : unsure)
+    give_up(w, {errc::timeout, "whether the change was stored is not known: " + to_string(e)}, true);
+  auto refused = std::move(queue);
   queue.clear();
+  for (auto& w : refused)
+    give_up(w, e, false);
+  for (auto* list : {&syncs, &syncs_served}) {
+    auto asked = std::move(*list);
+    list->clear();
+    for (auto& promise : asked)
+      promise.deliver(to_caf(e));
+  }
 }
 
 // -- behaviour -----------------------------------------------------------------------------------------------------------

@@ -64,13 +64,16 @@ struct index_actor_state {
   void take_back(const returned_pads& pads, const caf::actor_addr& owner);
   list_page list(const list_request& request) const;
   index_stats stats() const;
+  void sent_to(std::uint64_t number, std::uint64_t counter);
   void owner_down(const caf::actor_addr& owner);
   void fail_all(error e);
+  void answer_all(const error& e);
 
   // -- index_log.cpp -----------------------------------------------------------------------------------------------------
   using next_step = std::function<void()>;
   void open();
   void load_root(std::function<void(std::optional<opened_root>)> then);
+  void load_root(std::function<void(std::optional<opened_root>)> then, std::function<void(error)> failed);
   void open_from(const opened_root& found_root);
   void load_parts(std::shared_ptr<const opened_root> from, std::size_t at);
   void parts_loaded(const opened_root& from);
@@ -79,6 +82,11 @@ struct index_actor_state {
   void read_forward(std::size_t window, next_step then);
   void fetch_log(std::uint64_t first, std::vector<pad_address> addresses, next_step then);
   void apply_fetched(std::uint64_t first, std::vector<std::optional<bytes>> records, next_step then);
+  void check_end(std::uint64_t end, const std::optional<bytes>& there, next_step then);
+  void check_slot(const bytes& record, std::uint64_t sequence, next_step then);
+  void serve_syncs();
+  void pins_after_reload();
+  void settle_doubts();
   result<void> apply_commit(const commit& c);
   void enqueue_commit(commit_request request, caf::typed_response_promise<commit_result> promise,
                       const caf::strong_actor_ptr& owner);
@@ -87,6 +95,7 @@ struct index_actor_state {
   void write_commit();
   result<void> add_to_batch(const commit_request& request);
   void committed(std::size_t record_bytes, const content_hash& hash);
+  void commit_not_sealed(const error& e);
   void commit_refused(const error& e);
   void give_up(waiting_commit& w, const error& e, bool doubt);
   void after_apply(const std::vector<operation>& operations);
@@ -109,8 +118,10 @@ struct index_actor_state {
   // Replaces the root pad. `then` gets ok, or pad_conflict when another writer replaced it first (known_root is then
   // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying.
   void replace_root(root next, root_written then);
-  void put_root(std::shared_ptr<const root> next, bytes record, root_written then);
+  void put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, root_written then);
   // Best effort: what stays behind is found by purge.
+  void learn_root(root_written then);
+  void blank_parts(const std::vector<part_ref>& parts);
   void erase_parts(const std::vector<part_ref>& parts);
   void pause_snapshots();
 
@@ -173,7 +184,9 @@ struct index_actor_state {
   std::vector<waiting_commit> in_flight;
   std::optional<index_batch> batch;
   bool writing = false;                         // a commit is being written, or the log is being read: one at a time
-  std::vector<caf::typed_response_promise<sync_report>> syncs;
+  std::uint64_t generation = 0;                 // grows when what is under way counts for nothing any more
+  std::vector<caf::typed_response_promise<sync_report>> syncs;          // they wait for a read that begins after them
+  std::vector<caf::typed_response_promise<sync_report>> syncs_served;   // by the read that is under way
   std::uint64_t log_bytes_since_root = 0;
 
   std::map<caf::actor_addr, owner_record> owners;
@@ -193,7 +206,6 @@ struct index_actor_state {
   bool root_busy = false;                       // a root is being written
   bool snapshots_paused = false;                // after a failure, for retry_pause
   std::uint64_t next_part = 0;                  // part pads from here on were never written by us
-  std::uint64_t purged_parts_below = 0;         // unnamed part pads below are erased
   struct compaction {
     std::shared_ptr<part_cutter> cutter;
     std::uint64_t sequence = 0;

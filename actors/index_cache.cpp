@@ -106,7 +106,10 @@ void index_actor_state::load_cache_frames(std::shared_ptr<const opened_root> fro
                   return fail_all({errc::index_corrupt, options.cache_path + ".cache: " + loaded.error().message});
               load_cache_frames(from, end);
             },
-            [this](caf::error& cause) { fail_all(from_caf(cause)); });
+            [this, g = generation](caf::error& cause) {
+              if (g == generation)
+                fail_all(from_caf(cause));
+            });
 }
 
 // -- seen ----------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,13 @@ bool is_lost_race(errc code) noexcept {
   return code == errc::pad_conflict || code == errc::stale_counter;
 }
 
+error damaged_commit(std::uint64_t sequence, error e) {
+  if (e.code == errc::pad_conflict)
+    return {errc::index_corrupt, "commit " + std::to_string(sequence) + ": " + e.message
+                                     + ". Nothing was written. Restore the store from a copy"};
+  return e;
+}
+
 // The store may or may not have the record after this.
 bool leaves_doubt(errc code) noexcept {
   return code == errc::timeout || code == errc::unreachable || code == errc::io_error;
@@ -59,6 +66,7 @@ void index_actor_state::open() {
   is_open = false;
   writing = true;
   reload_wanted = false;
+  serve_syncs();
   if (++restarts > max_restarts)
     return fail_all({errc::timeout, "the index kept changing while it was read; other writers are too busy, try again"});
   auto start = [this] {
@@ -104,20 +112,24 @@ void index_actor_state::open() {
 }
 
 void index_actor_state::load_root(std::function<void(std::optional<opened_root>)> then) {
+  load_root(std::move(then), [this](error e) { fail_all(std::move(e)); });
+}
+
+void index_actor_state::load_root(std::function<void(std::optional<opened_root>)> then, std::function<void(error)> failed) {
   self->request(options.pads, options.timeout, get_atom_v, pad_query{root_address})
       .then(
-          [this, then](bytes& record) {
+          [this, then, failed](bytes& record) {
             self->request(options.decoders, options.timeout, open_atom_v, open_root_job{std::move(record)})
                 .then([then](opened_root& opened) { then(std::move(opened)); },
-                      [this](caf::error& cause) { fail_all(from_caf(cause)); });
+                      [failed](caf::error& cause) { failed(from_caf(cause)); });
           },
-          [this, then](caf::error& cause) {
+          [then, failed](caf::error& cause) {
             auto e = from_caf(cause);
             if (e.code == errc::pad_not_found)
               return then(std::nullopt);
             if (e.code == errc::corrupt_record)
               e = {errc::index_corrupt, "the index root is damaged: " + e.message};
-            fail_all(std::move(e));
+            failed(std::move(e));
           });
 }
 
@@ -152,10 +164,14 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
     load_parts(from, end);
   };
   // A part that is gone was replaced together with the root; if the root is still the same, it is lost.
-  auto gone = [this, from, arrived](std::uint64_t number, const error& e) {
+  auto gone = [this, from, arrived, g = generation](std::uint64_t number, const error& e) {
+    if (g != generation)
+      return;
     if (e.code != errc::pad_not_found && e.code != errc::pad_conflict && e.code != errc::corrupt_record)
       return fail_all(e);
-    load_root([this, from, arrived, number, e](std::optional<opened_root> now) {
+    load_root([this, from, arrived, number, e, g](std::optional<opened_root> now) {
+      if (g != generation)
+        return;
       if (now && now->counter != from->counter)
         return arrived();
       fail_all({errc::index_corrupt, "index snapshot part " + std::to_string(number) + " is missing or damaged: " + e.message
@@ -185,7 +201,10 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
                       [part, gone](caf::error& cause) { gone(part.pad.number, from_caf(cause)); });
             }
           },
-          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+          [this, g = generation](caf::error& cause) {
+            if (g == generation)
+              fail_all(from_caf(cause));
+          });
 }
 
 // The state is that of the root, or a later one: the rest is in the log.
@@ -205,8 +224,10 @@ void index_actor_state::became_open() {
   held_back.clear();
   for (auto& step : waiting)
     step();
-  auto answers = std::move(syncs);
-  syncs.clear();
+  auto answers = std::move(syncs_served);
+  syncs_served.clear();
+  pins_after_reload();
+  settle_doubts();
   incoming.sequence = data.sequence();
   if (options.accept_rollback && cache.seen && cache.seen->sequence > data.sequence())
     incoming.forgotten = cache.seen->sequence;
@@ -243,6 +264,12 @@ void index_actor_state::with_slot_addresses(std::uint64_t first, std::size_t cou
           [this](caf::error& cause) { fail_all(from_caf(cause)); });
 }
 
+// A sync is answered by a read that began after it.
+void index_actor_state::serve_syncs() {
+  syncs_served.insert(syncs_served.end(), syncs.begin(), syncs.end());
+  syncs.clear();
+}
+
 void index_actor_state::read_forward(std::size_t window, next_step then) {
   window = std::min<std::size_t>(window, std::min<std::uint64_t>(max_window, known_root.ring_slots));
   const auto first = data.sequence() + 1;
@@ -265,10 +292,12 @@ void index_actor_state::fetch_log(std::uint64_t first, std::vector<pad_address> 
               (*records)[i] = std::move(record);
               arrived();
             },
-            [this, first, i, arrived](caf::error& cause) {
+            [this, first, i, arrived, g = generation](caf::error& cause) {
               auto e = from_caf(cause);
               if (e.code == errc::pad_not_found)
                 return arrived();
+              if (g != generation)
+                return;
               if (e.code == errc::corrupt_record)
                 e = {errc::index_corrupt, "commit " + std::to_string(first + i) + " is damaged: " + e.message};
               fail_all(std::move(e));
@@ -297,7 +326,8 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
     }
     if (counter > counter_of(first + i, slots)) {
       incoming.reloaded = true;
-      return open();  // a whole ring behind
+      // A whole ring behind, if this is true.
+      return check_slot(*records[i], (counter - 1) * slots + slot_of(first + i, slots), [this] { open(); });
     }
     if (counter == counter_of(first + i, slots)) {
       if (present == i) {
@@ -316,11 +346,12 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
                                                   "written. Restore the store from a copy"});
     return read_forward(records.size(), then);
   }
+  const auto all = present == records.size();
+  auto at_end = all ? then : [this, then, end = first + present, there = records[present]] { check_end(end, there, then); };
   if (present == 0) {
     holes_seen = 0;
-    return then();
+    return at_end();
   }
-  const auto all = present == records.size();
   auto decoded = std::make_shared<std::vector<commit_ptr>>(present);
   auto left = std::make_shared<std::size_t>(present);
   auto window = records.size();
@@ -329,7 +360,7 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
     self->request(options.decoders, options.timeout, open_atom_v,
                   open_commit_job{std::move(*records[i]), first + i, slots})
         .then(
-            [this, decoded, left, i, all, later, window, newest, then](commit_ptr& opened) {
+            [this, decoded, left, i, all, later, window, newest, then, at_end](commit_ptr& opened) {
               (*decoded)[i] = std::move(opened);
               if (failure || --*left != 0)
                 return;
@@ -341,10 +372,37 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
               if (all || later)
                 read_forward(window * 2, then);
               else
-                then();
+                at_end();
             },
-            [this](caf::error& cause) { fail_all(from_caf(cause)); });
+            [this, first, i, g = generation](caf::error& cause) {
+              if (g == generation)
+                fail_all(damaged_commit(first + i, from_caf(cause)));
+            });
   }
+}
+
+// Commit `end` is not there. The log ends before it only if its slot holds what it must hold then: the commit of the lap
+// before, or nothing in the first lap. The counter in a header is no proof: anything may have happened to it.
+void index_actor_state::check_end(std::uint64_t end, const std::optional<bytes>& there, next_step then) {
+  const auto slots = known_root.ring_slots;
+  const auto before = end > slots ? end - slots : 0;
+  const auto counter = there ? parse_header(*there)->counter : 0;
+  if (counter != (before != 0 ? counter_of(before, slots) : 0))
+    return fail_all({errc::index_corrupt,
+                     "log slot " + std::to_string(slot_of(end, slots)) + " should hold "
+                         + (before != 0 ? "commit " + std::to_string(before) : std::string("nothing yet")) + " or commit "
+                         + std::to_string(end) + ", and "
+                         + (there ? "holds one of counter " + std::to_string(counter) : std::string("is empty"))
+                         + ". Nothing was written. Restore the store from a copy"});
+  if (!there)
+    return then();
+  check_slot(*there, before, std::move(then));
+}
+
+void index_actor_state::check_slot(const bytes& record, std::uint64_t sequence, next_step then) {
+  self->request(options.decoders, options.timeout, open_atom_v, open_commit_job{record, sequence, known_root.ring_slots})
+      .then([then](commit_ptr&) { then(); },
+            [this, sequence](caf::error& cause) { fail_all(damaged_commit(sequence, from_caf(cause))); });
 }
 
 result<void> index_actor_state::apply_commit(const commit& c) {
@@ -380,6 +438,26 @@ void index_actor_state::after_apply(const std::vector<operation>& operations) {
       else if (const auto* rename = std::get_if<rename_op>(&op))
         check(rename->from);
     }
+  settle_doubts();
+}
+
+// A state that was loaded anew shares no chunk lists with the one before.
+void index_actor_state::pins_after_reload() {
+  for (auto& [number, pin] : pins) {
+    const auto* now = data.find(pin.key);
+    if (pin.blocks || (now != nullptr && now->chunks == pin.chunks))
+      continue;
+    if (now != nullptr && now->chunks && *now->chunks == *pin.chunks) {
+      pin.chunks = now->chunks;
+      continue;
+    }
+    pin.blocks = true;
+    for (const auto& c : *pin.chunks)
+      ++blocked[c.pad.number];
+  }
+}
+
+void index_actor_state::settle_doubts() {
   while (!in_doubt.empty() && in_doubt.begin()->first <= data.sequence()) {
     const auto pad = in_doubt.begin()->second;
     held.erase(pad.number);
@@ -437,6 +515,7 @@ void index_actor_state::pump() {
   if (!syncs.empty() && root_counter != 0) {
     writing = true;
     incoming = {};
+    serve_syncs();
     return read_forward(1, [this] { became_open(); });
   }
   if (queue.empty() && syncs.empty())
@@ -461,7 +540,7 @@ void index_actor_state::pump() {
       auto refused = std::move(queue);
       queue.clear();
       for (auto& w : refused)
-        w.promise.deliver(to_caf(made.error()));
+        give_up(w, made.error(), false);
     });
   }
   if (data.sequence() + 1 > known_root.sequence + known_root.ring_slots)
@@ -506,7 +585,7 @@ void index_actor_state::write_commit() {
                 .then([this, size_bytes, hash](done) { committed(size_bytes, hash); },
                       [this](caf::error& cause) { commit_refused(from_caf(cause)); });
           },
-          [this](caf::error& cause) { commit_refused(from_caf(cause)); });
+          [this](caf::error& cause) { commit_not_sealed(from_caf(cause)); });
 }
 
 // A request goes into the batch whole or not at all.
@@ -573,6 +652,19 @@ void index_actor_state::committed(std::size_t record_bytes, const content_hash& 
   pump();
 }
 
+// Nothing was sent.
+void index_actor_state::commit_not_sealed(const error& e) {
+  batch.reset();
+  if (failure)
+    return;
+  auto refused = std::move(in_flight);
+  in_flight.clear();
+  for (auto& w : refused)
+    give_up(w, e, false);
+  writing = false;
+  pump();
+}
+
 void index_actor_state::commit_refused(const error& e) {
   batch.reset();
   if (failure)
@@ -583,6 +675,7 @@ void index_actor_state::commit_refused(const error& e) {
     for (auto w = in_flight.rbegin(); w != in_flight.rend(); ++w)
       queue.push_front(std::move(*w));
     in_flight.clear();
+    serve_syncs();
     return read_forward(1, [this] { became_open(); });
   }
   for (auto& w : in_flight)

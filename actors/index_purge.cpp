@@ -12,6 +12,8 @@ constexpr std::uint64_t max_numbers_at_once = 16384;  // looked at in one messag
 // Crashed writers may have written pads above next_pad; there are few of them.
 constexpr std::uint64_t survey_beyond = 256;
 constexpr std::uint64_t parts_beyond = 64;
+// A purge that died below the floor has left some.
+constexpr std::uint64_t parts_again = 1024;
 
 }  // namespace
 
@@ -46,7 +48,7 @@ pad_list index_actor_state::claim(const claim_request& request, const caf::stron
 }
 
 // A snapshot that another writer is just making has parts that no root names yet. Writing the root once more makes its own
-// root write fail, so that what is not named after that never will be.
+// root write fail, and no root after this one names anything new below its parts_floor: so what it does not name, none will.
 void index_actor_state::purge_parts(bool dry_run, caf::typed_response_promise<std::uint64_t> promise) {
   if (!is_open || writing || root_busy || delta_running || compacting) {
     self->delayed_send(self, options.retry_pause, deferred{[this, dry_run, promise]() mutable {
@@ -63,12 +65,13 @@ void index_actor_state::purge_parts(bool dry_run, caf::typed_response_promise<st
   }
   next_part = std::max(next_part, known_root.next_part);
   const auto end = next_part + parts_beyond;
-  auto look = [this, dry_run, end, promise] {
+  const auto from = known_root.parts_floor - std::min(known_root.parts_floor, parts_again);
+  auto look = [this, dry_run, from, end, promise] {
     std::set<std::uint64_t> named;
     for (const auto& part : known_root.parts)
       named.insert(part.pad.number);
     std::vector<std::uint64_t> numbers;
-    for (auto number = known_root.parts_floor; number < end; ++number)
+    for (auto number = from; number < end; ++number)
       if (!named.contains(number))
         numbers.push_back(number);
     look_at_parts(std::move(numbers), dry_run, promise);
@@ -77,7 +80,7 @@ void index_actor_state::purge_parts(bool dry_run, caf::typed_response_promise<st
     return look();
   next_part = end;
   auto fence = known_root;
-  fence.next_part = end;
+  fence.next_part = fence.parts_floor = end;
   replace_root(std::move(fence), [this, look, dry_run, promise](result<void> replaced) mutable {
     if (replaced)
       return look();
@@ -99,13 +102,8 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
   auto w = std::make_shared<walk>();
   w->numbers = numbers;
   auto finish = [this, w, dry_run, promise]() mutable {
-    if (!dry_run) {
+    if (!dry_run)
       erase_parts(w->found);
-      // What a root will not name from here on is above the lowest that it names now.
-      purged_parts_below = known_root.next_part;
-      for (const auto& part : known_root.parts)
-        purged_parts_below = std::min(purged_parts_below, part.pad.number);
-    }
     promise.deliver(static_cast<std::uint64_t>(w->found.size()));
   };
   auto step = std::make_shared<std::function<void()>>();

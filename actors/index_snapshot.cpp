@@ -20,7 +20,8 @@ bool is_certain_refusal(errc code) noexcept {
 void index_actor_state::snapshot_if_due() {
   if (is_open && !failure && !saving_cache && !options.cache_path.empty() && cache_is_due())
     save_cache(true, [](result<void>) {});  // the next flush tells what is wrong
-  if (!is_open || failure || snapshots_paused || root_busy || delta_running || root_counter == 0)
+  // A known root may be newer than our state: then that comes first, and no root of ours before.
+  if (!is_open || failure || reload_wanted || snapshots_paused || root_busy || delta_running || root_counter == 0)
     return;
   if (compacting && compacting->complete)
     return finish_compaction();
@@ -63,19 +64,23 @@ void index_actor_state::start_delta() {
                         [=, this](result<void> ok, std::vector<part_ref> written) {
                           if (ok)
                             return finish_delta(sequence, next_pad, lineage, std::move(written), changes);
-                          erase_parts(written);
+                          blank_parts(written);
                           data.restore_changes(index_changes(*changes));
                           delta_running = false;
                           pause_snapshots();
                         });
           },
-          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+          [=, this](caf::error&) {
+            data.restore_changes(index_changes(*changes));
+            delta_running = false;
+            pause_snapshots();
+          });
 }
 
 void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage,
                                      std::vector<part_ref> written, std::shared_ptr<const index_changes> changes) {
   auto lost = [=, this](const std::vector<part_ref>& parts) {
-    erase_parts(parts);
+    blank_parts(parts);
     data.restore_changes(index_changes(*changes));
     delta_running = false;
   };
@@ -132,11 +137,11 @@ void index_actor_state::compact_next() {
               compact_next();
             });
           },
-          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+          [this](caf::error&) { abandon_compaction(); });
 }
 
 void index_actor_state::abandon_compaction() {
-  erase_parts(compacting->written);
+  blank_parts(compacting->written);
   compacting.reset();
   pause_snapshots();
 }
@@ -147,6 +152,10 @@ void index_actor_state::finish_compaction() {
   for (const auto& part : next.parts)
     if (part.base && part.sequence >= sequence)
       return abandon_compaction();  // another writer's is as young
+  // A purge has been here meanwhile: it may have erased what no root named.
+  for (const auto& part : compacting->written)
+    if (part.pad.number < known_root.parts_floor)
+      return abandon_compaction();
   std::vector<part_ref> dropped;
   std::erase_if(next.parts, [&](const part_ref& part) {
     if (part.sequence > sequence)
@@ -167,7 +176,7 @@ void index_actor_state::finish_compaction() {
     }
     ++counts.snapshots;
     compacting.reset();
-    erase_parts(dropped);
+    blank_parts(dropped);
     snapshot_if_due();
     pump();
   });
@@ -209,6 +218,26 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
           [then](caf::error& cause) { then(fail(from_caf(cause))); });
 }
 
+// A blank record stays where a part was, so that its number is never taken again: a part that a slower writer put there could
+// fall to a blank of ours that arrives late. A root of unknown outcome may have come to be, and others may have built on it:
+// what the present root names stays.
+void index_actor_state::blank_parts(const std::vector<part_ref>& parts) {
+  seal_blank_job job{pad_space::part, {}};
+  for (const auto& part : parts)
+    if (std::ranges::find(known_root.parts, part) == known_root.parts.end())
+      job.pads.push_back({part.pad.number, part.pad.counter + 1});
+  if (job.pads.empty())
+    return;
+  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+      .then(
+          [this](record_list& blanks) {
+            for (auto& blank : blanks)
+              self->request(options.pads, options.timeout, put_atom_v, std::move(blank))
+                  .then([](done) {}, [](caf::error&) {});
+          },
+          [](caf::error&) {});
+}
+
 void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
   if (parts.empty())
     return;
@@ -227,22 +256,30 @@ void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
 
 void index_actor_state::replace_root(root next, root_written then) {
   root_busy = true;
-  next.parts_floor = std::min(std::max(next.parts_floor, purged_parts_below), next.next_part);
   auto what = std::make_shared<const root>(std::move(next));
-  self->request(options.decoders, options.timeout, seal_atom_v, seal_root_job{what, root_counter + 1})
-      .then([=, this](bytes& record) { put_root(what, std::move(record), then); },
+  const auto counter = root_counter + 1;
+  self->request(options.decoders, options.timeout, seal_atom_v, seal_root_job{what, counter})
+      .then([=, this](bytes& record) { put_root(what, counter, std::move(record), then); },
             [=, this](caf::error& cause) {
               root_busy = false;
               then(fail(from_caf(cause)));
             });
 }
 
-void index_actor_state::put_root(std::shared_ptr<const root> next, bytes record, root_written then) {
+void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record,
+                                 root_written then) {
+  if (failure) {
+    root_busy = false;
+    return;  // nothing is written any more
+  }
   self->request(options.pads, options.timeout, put_atom_v, record)
       .then(
           [=, this](done) {
-            known_root = *next;
-            ++root_counter;
+            // The index may have been loaded anew meanwhile, from this root or from one that was built on it.
+            if (counter > root_counter) {
+              known_root = *next;
+              root_counter = counter;
+            }
             root_busy = false;
             then({});
           },
@@ -250,7 +287,7 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, bytes record,
             auto e = from_caf(cause);
             if (!is_certain_refusal(e.code)) {
               // It may be there or may come to be: only the same record settles it. Its parts must not be erased before.
-              auto again = [=, this] { put_root(next, record, then); };
+              auto again = [=, this] { put_root(next, counter, record, then); };
               self->delayed_send(self, options.retry_pause, deferred{again});
               return;
             }
@@ -258,19 +295,34 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, bytes record,
               root_busy = false;
               return then(fail(std::move(e)));
             }
-            load_root([=, this](std::optional<opened_root> theirs) {
-              root_busy = false;
-              if (!theirs)
-                return fail_all({errc::index_corrupt, "the index root was there, and is gone"});
-              // Whoever learns of a root newer than its own state loads it: a root never goes back.
-              if (theirs->what.sequence > data.sequence())
-                reload_wanted = true;
-              known_root = theirs->what;
-              root_counter = theirs->counter;
-              then(fail(errc::pad_conflict, "another writer replaced the index root"));
-              pump();
-            });
+            learn_root(then);
           });
+}
+
+// Another writer's root is in the place where ours was to be.
+void index_actor_state::learn_root(root_written then) {
+  load_root(
+      [=, this](std::optional<opened_root> theirs) {
+        root_busy = false;
+        if (!theirs)
+          return fail_all({errc::index_corrupt, "the index root was there, and is gone"});
+        if (theirs->counter > root_counter) {
+          // Whoever learns of a root newer than its own state loads it: a root never goes back.
+          if (theirs->what.sequence > data.sequence())
+            reload_wanted = true;
+          known_root = theirs->what;
+          root_counter = theirs->counter;
+        }
+        then(fail(errc::pad_conflict, "another writer replaced the index root"));
+        pump();
+      },
+      [=, this](error e) {
+        if (e.code == errc::index_corrupt) {
+          root_busy = false;
+          return fail_all(std::move(e));
+        }
+        self->delayed_send(self, options.retry_pause, deferred{[=, this] { learn_root(then); }});
+      });
 }
 
 }  // namespace mutant

@@ -232,7 +232,8 @@ struct commit_result {
 struct returned_pads {
   enum class state : std::uint8_t {
     unused,     // nothing was sent to the store
-    written,    // the store holds, or may come to hold, our record at this counter
+    sent,       // the store may hold our record at this counter, or come to hold it, or hold another writer's
+    written,    // the store said that it holds our record at this counter
     contested,  // the store holds another writer's record, at this counter: hands off until the log says who won
   };
   std::vector<pad_ref> pads;

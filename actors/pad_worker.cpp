@@ -8,21 +8,32 @@ namespace {
 
 using self_pointer = pad_worker_actor::stateful_pointer<pad_worker_state>;
 
-// Sends one request until it is answered for good or the tries are used up.
+// A write that an earlier try may have brought about, or may still: no refusal of a later try is the last word on it. Only a
+// conflict is, for it shows other content in the very place.
+error in_doubt(error e) {
+  if (e.code == errc::pad_conflict || e.code == errc::timeout)
+    return e;
+  return {errc::timeout, "an earlier try was not answered and may have arrived; the last one said: " + to_string(e), e.detail};
+}
+
+// Sends one request until it is answered for good or the tries are used up. doubt: a write of ours was not answered.
 template <class Out, class... Args>
-void attempt(self_pointer self, caf::typed_response_promise<Out> promise, unsigned failed, Args... args) {
+void attempt(self_pointer self, caf::typed_response_promise<Out> promise, unsigned failed, bool doubt, Args... args) {
   auto& options = self->state.options;
   self->request(options.store, options.timeout, args...)
       .then([promise](Out& out) mutable { promise.deliver(std::move(out)); },
-            [self, promise, failed, args...](caf::error& cause) mutable {
+            [self, promise, failed, doubt, args...](caf::error& cause) mutable {
               auto e = from_caf(cause);
               if (!is_transient(e.code) || failed + 1 >= self->state.options.tries) {
                 if (is_transient(e.code) && failed > 0)
                   e.message += " (given up after " + std::to_string(failed + 1) + " tries)";
-                promise.deliver(to_caf(e));
+                promise.deliver(to_caf(doubt ? in_doubt(std::move(e)) : e));
                 return;
               }
-              auto again = [self, promise, failed, args...]() mutable { attempt(self, promise, failed + 1, args...); };
+              doubt = doubt || (std::is_same_v<Out, done> && e.code != errc::overloaded);
+              auto again = [self, promise, failed, doubt, args...]() mutable {
+                attempt(self, promise, failed + 1, doubt, args...);
+              };
               self->delayed_send(self, self->state.pause_after(failed + 1), deferred{again});
             });
 }
@@ -30,7 +41,7 @@ void attempt(self_pointer self, caf::typed_response_promise<Out> promise, unsign
 template <class Out, class... Args>
 caf::result<Out> start(self_pointer self, Args... args) {
   auto promise = self->make_response_promise<Out>();
-  attempt<Out>(self, promise, 0, std::move(args)...);
+  attempt<Out>(self, promise, 0, false, std::move(args)...);
   return promise;
 }
 

@@ -1,6 +1,8 @@
 // Does scratchpad I/O for others over one pad store: a timeout for every try, bounded retries with exponential back-off and
 // jitter. Same interface as the store itself. A retried write sends the very same record, which the write rule acknowledges
-// again if the first try arrived after all.
+// again if the first try arrived after all. A write that went unanswered once ends well, with pad_conflict (not ours, for
+// good) or with timeout (unknown; detail: the stored counter if that is higher by now, otherwise 0), never with a refusal that
+// says that nothing was written.
 #pragma once
 
 #include "actors/interfaces.hpp"

@@ -334,7 +334,8 @@ void put_operation_state::write(std::uint64_t number, fingerprint print, bytes r
             if (over)
               return;
             auto e = from_caf(cause);
-            if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
+            // A timeout that knows a higher counter: whatever became of our record, the pad is another writer's.
+            if (e.code == errc::pad_conflict || e.code == errc::stale_counter || (e.code == errc::timeout && e.detail != 0))
               return contested(number, e.detail);
             fail_with(std::move(e));
           });
@@ -479,7 +480,7 @@ void put_operation_state::commit(std::vector<operation> operations, std::vector<
 }
 
 void put_operation_state::commit_final(std::vector<operation> operations) {
-  committing = true;
+  committing = deciding = true;
   std::vector<key_condition> conditions;
   if (request.if_version)
     conditions.push_back({request.key, *request.if_version});
@@ -495,7 +496,7 @@ void put_operation_state::commit_final(std::vector<operation> operations) {
             self->quit();
           },
           [this](caf::error& cause) {
-            committing = false;
+            committing = deciding = false;
             tail.clear();
             final_refused(from_caf(cause));
           });
@@ -517,9 +518,10 @@ void put_operation_state::final_refused(const error& e) {
   look_up();
 }
 
-// Keeps the progress for the next attempt, then answers `cancelled`.
+// Keeps the progress for the next attempt, then answers `cancelled`. Too late when the value is being committed: the answer
+// is then what becomes of that.
 void put_operation_state::cancel() {
-  if (over || cancelled)
+  if (over || cancelled || deciding)
     return;
   cancelled = true;
   auto stop = [this] { fail_with({errc::cancelled, "the put was cancelled; the key is as it was before"}); };
@@ -539,13 +541,14 @@ void put_operation_state::fail_with(error e) {
 
 void put_operation_state::give_back_pads() {
   returned_pads unused{{spare_pads.begin(), spare_pads.end()}, returned_pads::state::unused};
+  returned_pads sent{{}, returned_pads::state::sent};
   returned_pads written{{}, returned_pads::state::written};
   for (const auto& [number, s] : window)
     if (s.pad.counter != 0)
-      (s.sent ? written : unused).pads.push_back(s.pad);
+      (s.done ? written : s.sent ? sent : unused).pads.push_back(s.pad);
   for (const auto& c : tail)
     written.pads.push_back(c.pad);  // what was never reserved is passed over there
-  for (auto* list : {&unused, &written})
+  for (auto* list : {&unused, &sent, &written})
     if (!list->pads.empty())
       self->send(options.index, release_atom_v, std::move(*list));
   spare_pads.clear();

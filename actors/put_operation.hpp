@@ -18,7 +18,7 @@ struct put_options {
   pad_store_actor pads;
   decoder_actor decoders;
   index_actor index;
-  std::uint32_t chunk_bytes = max_chunk_bytes;
+  std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;   // values up to this size lie in the index
   std::size_t window = 8;                            // chunks under way
   std::size_t checkpoint_chunks = 16;                // between two records of an upload's progress
@@ -128,6 +128,7 @@ struct put_operation_state {
   std::uint64_t done_chunks = 0;          // chunks before this one are finished
   chunk_list tail;                        // finished chunks behind the recorded ones
   bool committing = false;
+  bool deciding = false;                  // the commit on its way is the one that stores the value
 };
 
 put_operation_actor::behavior_type put_operation(put_operation_state::self_pointer self, put_options options);

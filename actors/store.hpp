@@ -31,7 +31,7 @@ struct store_config {
   std::size_t decoders = 0;            // 0: one per core
   std::size_t pad_workers = 16;        // requests to the pad store at a time
   std::size_t window = 0;              // chunks under way per operation; 0: decoders and a few more
-  std::uint32_t chunk_bytes = max_chunk_bytes;
+  std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;
   std::size_t max_operations = 1024;   // puts and gets at a time; `overloaded` beyond
 

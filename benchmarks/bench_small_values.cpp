@@ -163,6 +163,7 @@ int main(int argc, char** argv) {
   if (made)
     directory = (std::filesystem::temp_directory_path() / ("bench-" + std::to_string(getpid()))).string();
   std::filesystem::create_directories(directory);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::mt19937_64 random(1);
   std::printf("small values: 20-byte keys, %zu-byte values, %s\n", value().size(), directory.c_str());
 

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "core/crypto.hpp"
+
 namespace mutant {
 
 unique_fd::~unique_fd() {
@@ -50,6 +52,11 @@ result<void> read_all_at(int descriptor, std::uint64_t offset, byte_span out, co
   return {};
 }
 
+void begin_writeback(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept {
+  static_cast<void>(::sync_file_range(descriptor, static_cast<off64_t>(offset), static_cast<off64_t>(length),
+                                      SYNC_FILE_RANGE_WRITE));
+}
+
 void sync_directory_of(const std::string& path) {
   auto directory = std::filesystem::path(path).parent_path().string();
   unique_fd opened(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -57,11 +64,30 @@ void sync_directory_of(const std::string& path) {
     ::fsync(opened.get());
 }
 
+namespace {
+
+std::string own_link(const unique_fd& file) {
+  return "/proc/self/fd/" + std::to_string(file.get());
+}
+
+// A file without a name in the directory of `path`; false where the file system has no such thing, or it could get no name.
+unique_fd open_nameless(const std::string& path) {
+  auto directory = std::filesystem::path(path).parent_path();
+  unique_fd file(::open(directory.empty() ? "." : directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  return file && ::access(own_link(file).c_str(), F_OK) == 0 ? std::move(file) : unique_fd();
+}
+
+}  // namespace
+
 result<replacement_file> replacement_file::create(const std::string& path, unsigned mode) {
-  auto temporary = path + ".tmp-XXXXXX";
-  unique_fd file(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (!file)
-    return fail(errno_error(errno, "making a temporary file beside " + path));
+  std::string temporary;
+  auto file = open_nameless(path);
+  if (!file) {
+    temporary = path + ".tmp-XXXXXX";
+    file = unique_fd(::mkostemp(temporary.data(), O_CLOEXEC));
+    if (!file)
+      return fail(errno_error(errno, "making a temporary file beside " + path));
+  }
   replacement_file made(path, std::move(temporary), std::move(file));
   if (mode == 0) {
     struct stat old {};
@@ -74,7 +100,7 @@ result<replacement_file> replacement_file::create(const std::string& path, unsig
     }
   }
   if (::fchmod(made.descriptor(), mode) != 0)
-    return fail(errno_error(errno, "setting the mode of " + made.temporary_));
+    return fail(errno_error(errno, "setting the mode of the temporary file beside " + path));
   return made;
 }
 
@@ -88,7 +114,14 @@ replacement_file::~replacement_file() {
 
 result<void> replacement_file::commit(std::uint64_t size_bytes) {
   if (::ftruncate(descriptor(), static_cast<off_t>(size_bytes)) != 0 || ::fsync(descriptor()) != 0)
-    return fail(errno_error(errno, "finishing " + temporary_));
+    return fail(errno_error(errno, "writing the temporary file beside " + path_));
+  if (temporary_.empty()) {
+    // A link cannot replace a file, a rename can: the name beside it lasts only from here to there.
+    auto name = path_ + ".tmp-" + std::to_string(random_u64());
+    if (::linkat(AT_FDCWD, own_link(file_).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0)
+      return fail(errno_error(errno, "naming the temporary file beside " + path_));
+    temporary_ = std::move(name);
+  }
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     return fail(errno_error(errno, "replacing " + path_));
   temporary_.clear();

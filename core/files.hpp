@@ -35,10 +35,14 @@ result<void> write_all_at(int descriptor, std::uint64_t offset, byte_view data, 
 // io_error when the file ends before `out` is full.
 result<void> read_all_at(int descriptor, std::uint64_t offset, byte_span out, const std::string& name);
 
+// Lets the kernel begin to write this range to the disk, so that a sync at the end has less to wait for. Only a hint.
+void begin_writeback(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept;
+
 // Makes renames and new files in the directory of `path` durable; best effort.
 void sync_directory_of(const std::string& path);
 
-// A temporary file beside `path` that replaces it at commit(), and is gone otherwise.
+// A temporary file beside `path` that replaces it at commit(), and is gone otherwise. Where the file system can do that it has
+// no name before, so that not even a killed process leaves anything behind.
 class replacement_file {
  public:
   // mode 0: that of the file that is replaced, or the usual one less the umask.
@@ -48,7 +52,6 @@ class replacement_file {
   ~replacement_file();
 
   int descriptor() const noexcept { return file_.get(); }
-  const std::string& temporary_path() const noexcept { return temporary_; }
   // The file may be at most this long from here on (bytes behind are cut off); synced, renamed, its directory synced.
   result<void> commit(std::uint64_t size_bytes);
 

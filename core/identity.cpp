@@ -9,6 +9,8 @@
 #include <charconv>
 #include <cstdio>
 
+#include "core/files.hpp"
+
 namespace mutant {
 
 namespace {
@@ -150,33 +152,6 @@ result<parsed_identity> parse(std::string_view text) {
 
 // -- files ------------------------------------------------------------------------------------------------------------
 
-class descriptor {
- public:
-  explicit descriptor(int fd) noexcept : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() { close(); }
-
-  int get() const noexcept { return fd_; }
-  bool open() const noexcept { return fd_ >= 0; }
-  bool close() noexcept { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    auto written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 // Gives a file its name without replacing another; 0 or errno. Some file systems know only one of the two ways.
 int name_file(const std::string& temporary, const std::string& path) {
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0)
@@ -189,29 +164,26 @@ int name_file(const std::string& temporary, const std::string& path) {
   return 0;
 }
 
-result<void> sync_directory_of(const std::string& path) {
-  auto slash = path.rfind('/');
-  auto directory = slash == std::string::npos ? std::string(".") : path.substr(0, slash + 1);
-  descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.open() || ::fsync(fd.get()) != 0)
-    return fail(errno_error(errno, "syncing the directory " + directory));
-  return {};
-}
-
 result<void> write_new_file(const std::string& path, std::string_view text) {
   auto temporary = path + ".new-" + std::to_string(random_u64());
-  descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd.open())
-    return fail(errno_error(errno, "creating the identity file " + path));
-  auto written = write_all(fd.get(), text) && ::fsync(fd.get()) == 0 && fd.close();
-  auto number = written ? name_file(temporary, path) : errno;
-  if (number != 0) {
+  auto file = open_fd(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (!file)
+    return fail(file.error().code, "creating the identity file " + path + ": " + file.error().message);
+  auto written = write_all_at(file->get(), 0, as_byte_view(text), path);
+  if (written && ::fsync(file->get()) != 0)
+    written = fail(errno_error(errno, "syncing the identity file " + path));
+  if (!written) {
+    ::unlink(temporary.c_str());
+    return written;
+  }
+  if (auto number = name_file(temporary, path); number != 0) {
     ::unlink(temporary.c_str());
     if (number == EEXIST)
       return fail(errc::key_exists, "there is an identity at " + path + " already; it is left as it is");
     return fail(errno_error(number, "writing the identity file " + path));
   }
-  return sync_directory_of(path);
+  sync_directory_of(path);
+  return {};
 }
 
 result<std::string> read_small_file(int fd, const std::string& path) {
@@ -304,10 +276,10 @@ result<void> create_identity_file(const std::string& path, const seed& owner, st
 
 result<std::string> read_identity_file(const std::string& path) {
   // Not blocking: opening a pipe would wait for its other end.
-  descriptor fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!fd.open() && (errno == ENOENT || errno == ENOTDIR))
+  unique_fd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd && (errno == ENOENT || errno == ENOTDIR))
     return fail(errc::key_not_found, "there is no identity at " + path);
-  if (!fd.open())
+  if (!fd)
     return fail(errno_error(errno, "opening the identity file " + path));
   struct stat about;
   if (::fstat(fd.get(), &about) != 0)

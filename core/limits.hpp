@@ -17,6 +17,8 @@ constexpr std::size_t max_key_bytes = 4096;
 // A chunk holds at most this much of a value; the largest that fits one pad.
 constexpr std::uint32_t max_chunk_bytes = static_cast<std::uint32_t>(max_plaintext_bytes);
 constexpr std::uint32_t min_chunk_bytes = 1;
+// The largest multiple of a file system's block, so that chunks meet on block borders in source and target files.
+constexpr std::uint32_t default_chunk_bytes = max_chunk_bytes / 4096 * 4096;  // 4,190,208
 constexpr std::size_t default_inline_bytes = 1024;   // values up to this size live in the index
 constexpr std::size_t max_inline_bytes = 65536;
 

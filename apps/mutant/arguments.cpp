@@ -29,6 +29,7 @@ arguments::arguments(int count, const char* const* words, const std::vector<std:
       value_next = std::ranges::find(valued, word) != valued.end();
     } else if (!command_seen && !value_next && !only_words) {
       marked_.push_back(word);
+      command_ = word;
       command_seen = true;
     } else {
       marked_.push_back(mark(i));

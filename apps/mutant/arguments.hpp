@@ -19,10 +19,13 @@ class arguments {
   // What a parsed value stands for; text without marks is itself.
   std::string resolve(std::string_view text) const;
 
+  // The first plain word; empty: there is none.
+  std::string command() const { return command_; }
   // Is the word `name` there, before any "--"? For what must be known even if parsing fails.
   bool has_flag(std::string_view name) const;
 
  private:
+  std::string command_;
   std::vector<std::string> words_;    // as given
   std::vector<std::string> marked_;   // the same with marks
 };

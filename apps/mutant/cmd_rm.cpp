@@ -27,7 +27,7 @@ result<std::optional<std::uint64_t>> check(const std::vector<std::string>& keys,
   return std::optional(*number);
 }
 
-int run(context& c, const std::vector<std::string>& keys, const std::string& version) {
+int run(context& c, const std::vector<std::string>& keys, const std::string& version, bool wipe) {
   const auto subject = keys.size() == 1 ? "rm " + in_quotes(keys.front()) : std::string("rm");
   auto if_version = check(keys, version);
   if (!if_version)
@@ -43,7 +43,7 @@ int run(context& c, const std::vector<std::string>& keys, const std::string& ver
   const auto use_json = std::exchange(c.out.use_json, false);  // one document, at the end
   for (const auto& key : keys) {
     auto done = was_interrupted() ? fail(errc::cancelled, "interrupted; the key is still there")
-                                  : uninterrupted([&] { return c.store->remove(key, *if_version); });
+                                  : uninterrupted([&] { return c.store->remove(key, *if_version, wipe); });
     json item;
     add_key(item, "key", key);
     if (done) {
@@ -77,13 +77,15 @@ command add_rm(CLI::App& root, const arguments& words) {
   auto* parser = root.add_subcommand("rm", "Remove values");
   auto keys = std::make_shared<std::vector<std::string>>();
   auto version = std::make_shared<std::string>();
+  auto wipe = std::make_shared<bool>(false);
   parser->add_option("KEY", *keys, "The keys")->required()->type_name("");
   parser->add_option("--if-version", *version, "Only if the key, a single one, has this version")->type_name("N");
-  return {parser, [keys, version, &words](context& c) {
+  parser->add_flag("--wipe", *wipe, "Blank the ciphertext, too");
+  return {parser, [keys, version, wipe, &words](context& c) {
             std::vector<std::string> resolved;
             for (const auto& key : *keys)
               resolved.push_back(words.resolve(key));
-            return run(c, resolved, words.resolve(*version));
+            return run(c, resolved, words.resolve(*version), *wipe);
           }};
 }
 

@@ -35,14 +35,27 @@ void add_globals(CLI::App& root, context& c) {
 
 std::vector<command> add_commands(CLI::App& root, const arguments& words) {
   std::vector<command> all;
-  for (auto add : {add_put, add_get, add_ls, add_rm, add_mv, add_stat, add_stats, add_sync, add_init, add_version})
+  for (auto add : {add_put, add_get, add_ls, add_rm, add_mv, add_stat, add_stats, add_sync, add_purge, add_init, add_version})
     all.push_back(add(root, words));
   return all;
 }
 
 int wrong_usage(context& c, const arguments& words, const std::string& message) {
   c.out.use_json = words.has_flag("--json");
-  return c.out.failed("usage", {errc::invalid_argument, words.resolve(message) + " (see mutant --help)"});
+  return c.out.failed("usage", {errc::invalid_argument, message + " (see mutant --help)"});
+}
+
+std::string explain(const CLI::App& root, const arguments& words, const CLI::ParseError& e) {
+  if (root.get_subcommands().empty()) {
+    const auto name = words.command();
+    return name.empty() ? "which command?" : "there is no command " + in_quotes(name);
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&e) == nullptr)
+    return words.resolve(e.what());
+  std::string text = "this was not expected:";
+  for (const auto& word : root.remaining(true))
+    text += " " + in_quotes(words.resolve(word));
+  return text;
 }
 
 int run_command(context& c, const arguments& words, const command& chosen) {
@@ -54,7 +67,10 @@ int run_command(context& c, const arguments& words, const command& chosen) {
       return c.out.failed(chosen.parser->get_name(), where.error());
     c.where = std::move(*where);
   }
-  return chosen.run(c);
+  const auto code = chosen.run(c);
+  if (code == 0)
+    remember(c);
+  return code;
 }
 
 int parse_and_run(context& c, int count, const char* const* given) {
@@ -75,7 +91,7 @@ int parse_and_run(context& c, int count, const char* const* given) {
     c.out.print(text.str());
     return 0;
   } catch (const CLI::ParseError& e) {
-    return wrong_usage(c, words, e.what());
+    return wrong_usage(c, words, explain(root, words, e));
   }
   const auto* parsed = root.get_subcommands().front();
   return run_command(c, words, *std::ranges::find(commands, parsed, &command::parser));

@@ -1,5 +1,10 @@
 #include "apps/mutant/session.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "core/identity.hpp"
 
 namespace mutant::cli {
@@ -41,6 +46,11 @@ result<seed> load_identity(const context& c) {
   return owner;
 }
 
+// Reading works from a home that cannot be written to, without a memory.
+bool may_write_directory(const std::string& directory) {
+  return (::mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST) && ::access(directory.c_str(), W_OK | X_OK) == 0;
+}
+
 }  // namespace
 
 result<void> open_store(context& c, const seed& owner, bool create) {
@@ -48,6 +58,9 @@ result<void> open_store(context& c, const seed& owner, bool create) {
   options.store.owner = owner;
   options.store.url = to_string(c.where.store);
   options.store.create = create;
+  options.store.accept_rollback = c.accept_rollback;
+  if (auto directory = c.where.home + "/cache"; may_write_directory(directory))
+    options.store.cache_directory = directory;
   options.store.decoders = c.where.threads;
   options.threads = c.where.threads;
   auto opened = client::open(std::move(options));
@@ -55,6 +68,13 @@ result<void> open_store(context& c, const seed& owner, bool create) {
     return fail(opened.error());
   c.store = std::make_unique<client>(std::move(*opened));
   return {};
+}
+
+void remember(context& c) {
+  if (!c.store)
+    return;
+  if (auto flushed = c.store->flush(); !flushed && flushed.error().code != errc::cancelled)
+    c.out.note("remembering the index in " + c.where.home + "/cache: " + flushed.error().message);
 }
 
 result<bool> open_for_reading(context& c) {

@@ -18,6 +18,7 @@ struct context {
   console out;
   global_options options;
   places where;
+  bool accept_rollback = false;     // before it is opened
   std::unique_ptr<client> store;    // once it is open
 };
 
@@ -33,6 +34,9 @@ result<void> open_for_writing(context& c);
 result<void> make_identity(context& c, const std::string& given);
 // Opens the store with this identity. `create`: make a local store that is not there.
 result<void> open_store(context& c, const seed& owner, bool create);
+
+// Lets this machine remember how far the store has come; a failure is only noted.
+void remember(context& c);
 
 // Runs a call of the client that a signal cancels.
 template <class Call>

@@ -193,7 +193,7 @@ struct root {
   std::uint64_t next_pad = 0;     // every data pad in use or free is below
   std::uint64_t ring_slots = 0;
   std::uint64_t next_part = 0;    // part pads from here on were never named by a root
-  std::uint64_t parts_floor = 0;  // part pads below that are not listed are erased
+  std::uint64_t parts_floor = 0;  // part pads below that are not listed never will be: they are erased
   std::vector<part_ref> parts;
   friend bool operator==(const root&, const root&) = default;
 };

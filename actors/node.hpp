@@ -1,0 +1,81 @@
+// A pad store for strangers, in front of one of ours: nothing is written that a verifier has not seen.
+//
+// Writes queue per client (the actor that asks: for those from outside their connection's node_session) and go to the
+// verifiers in turn, one client after the other, and from there to the store, which has a bounded amount before it so that a
+// queue never forms where turns no longer count. Pending writes hold at most max_pending_bytes; what comes beyond is
+// `overloaded`. A client below its even share gets its place all the same: the one that holds most loses the writes that it
+// queued last. Reads pass straight through.
+// What a client queued is dropped when it goes down. Ends when the store behind it ends.
+#pragma once
+
+#include <deque>
+#include <map>
+
+#include "actors/interfaces.hpp"
+#include "actors/verifier.hpp"
+
+namespace mutant {
+
+struct node_options {
+  pad_store_actor store;
+  std::size_t verifiers = 0;                          // 0: one per core
+  std::uint64_t max_pending_bytes = 256u << 20;       // at least 8 MiB
+  std::uint64_t max_bytes = 0;                        // of all records that the store may come to keep; 0: no limit
+  std::chrono::milliseconds timeout{300'000};         // for the store and the verifiers
+  bool detached = true;                               // false: verifiers on the scheduler's threads, for deterministic tests
+
+  result<void> validate() const;
+};
+
+struct node_state {
+  using self_pointer = pad_store_actor::stateful_pointer<node_state>;
+  static inline const char* name = "node";
+  node_state() = default;
+
+  struct write {
+    bool erases = false;
+    bytes record;
+    caf::typed_response_promise<done> promise;
+    caf::actor_addr client;
+  };
+  struct client {
+    std::deque<write> queue;
+    std::uint64_t queued_bytes = 0;
+    std::uint64_t pending_bytes = 0;      // queued, being verified, or with the store
+    bool gone = false;
+  };
+
+  caf::result<done> take(bool erases, bytes record);
+  bool make_room(const caf::actor_addr& asking, std::uint64_t size_bytes);
+  void shed_last(client& from);
+  void dispatch();
+  std::vector<write> next_batch();
+  void verify(std::vector<write> batch, verifier_actor by);
+  void verified(write w, const result<record_header>& verdict);
+  // Below max_bytes a write is stored at once; near it the store is asked first.
+  void admit(write w, const record_header& header);
+  void admit_exactly(write w, const record_header& header);
+  void store(write w);
+  void finish(write& w, const std::optional<error>& e);
+  void client_down(const caf::actor_addr& who);
+  void forget_if_idle(const caf::actor_addr& who);
+
+  self_pointer self = nullptr;
+  node_options options;
+  std::map<caf::actor_addr, client> clients;
+  std::deque<caf::actor_addr> turn;                   // clients with something queued
+  std::vector<verifier_actor> idle;
+  std::uint64_t pending_bytes = 0;
+  std::uint64_t queued_bytes = 0;                     // of the pending ones: not yet with a verifier or the store
+
+  // What the store keeps, as far as we know.
+  std::uint64_t reported_bytes = 0;                   // by its last report
+  std::uint64_t written_then = 0;                     // written_bytes when that was asked for
+  std::uint64_t written_bytes = 0;                    // by us, since the start
+  std::uint64_t storing_bytes = 0;                    // with the store now
+  std::uint64_t kept_bytes() const { return reported_bytes + (written_bytes - written_then) + storing_bytes; }
+};
+
+pad_store_actor::behavior_type node(node_state::self_pointer self, node_options options);
+
+}  // namespace mutant

@@ -1,0 +1,23 @@
+#include "actors/verifier.hpp"
+
+namespace mutant {
+
+result<record_header> verify(const verify_item& item) {
+  auto header = verify_record(item.record);
+  if (header && item.erases && !header->blank)
+    return fail(errc::invalid_argument, "pad " + short_name(header->address) + " is erased by a blank record of its owner; "
+                                            "this one is not blank");
+  return header;
+}
+
+verifier_actor::behavior_type verifier(verifier_actor::pointer) {
+  return {[](verify_atom, const verify_job& job) {
+    verify_result out;
+    out.reserve(job.items.size());
+    for (const auto& item : job.items)
+      out.push_back(verify(item));
+    return out;
+  }};
+}
+
+}  // namespace mutant
