@@ -33,6 +33,8 @@ bool is_regular(const file_ptr& file) {
 }  // namespace
 
 struct client::parts {
+  explicit parts(client_options o) : options(std::move(o)), config(options.store.url) {}
+
   client_options options;
   system_config config;
   std::unique_ptr<caf::actor_system> system;
@@ -91,8 +93,7 @@ client& client::operator=(client&&) noexcept = default;
 client::~client() = default;
 
 result<client> client::open(client_options options) {
-  auto p = std::make_unique<parts>();
-  p->options = std::move(options);
+  auto p = std::make_unique<parts>(std::move(options));
   if (p->options.threads != 0)
     p->config.set("scheduler.max-threads", p->options.threads);
   p->system = std::make_unique<caf::actor_system>(p->config);

@@ -40,7 +40,8 @@ void get_operation_state::plan(found&& there) {
   begin = request.offset;
   finish_at = request.length ? begin + *request.length : value.size;
   if (std::holds_alternative<std::monostate>(request.sink) && finish_at - begin > request.max_bytes)
-    return fail_with({errc::too_large, std::to_string(finish_at - begin) + " bytes do not fit one answer; give the get a sink"});
+    return fail_with({errc::too_large,
+                      std::to_string(finish_at - begin) + " bytes do not fit one answer; give the get a sink"});
   totals = {value.size, value.version, value.modified_ms, 0, {}};
   if (!value.chunks)
     return deliver_inline();

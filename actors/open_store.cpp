@@ -24,6 +24,26 @@ result<pad_store_actor> open_local(caf::actor_system& system, const store_url& u
   return actor;
 }
 
+result<pad_store_actor> open_remote(caf::actor_system& system, const store_url& url, const open_store_options& options) {
+  if (!system.has_middleman())
+    return fail(errc::unsupported, "this actor system has no middleman, which " + url.scheme
+                                       + "://… needs: make it from mutant::system_config(url)");
+  auto remote = options.remote;
+  remote.hosts = url.hosts;
+  if (url.scheme == "cafs") {
+    auto tls = tls_context::load(options.tls, tls_role::client);
+    if (!tls)
+      return fail(tls.error());
+    remote.tls = std::move(*tls);
+  } else if (options.tls.given()) {
+    return fail(errc::invalid_argument, "certificates are given, but a caf:// store does not use them: write cafs://");
+  }
+  if (auto valid = remote.validate(); !valid)
+    return fail(valid.error());
+  pad_store_actor actor = system.spawn(remote_store, std::move(remote));
+  return actor;
+}
+
 }  // namespace
 
 result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_url& url, const open_store_options& options) {
@@ -33,6 +53,8 @@ result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_ur
     pad_store_actor actor = system.spawn(memory_store, std::shared_ptr<pad_engine>(make_memory_engine(memory_capacity_bytes)));
     return actor;
   }
+  if (is_remote(url))
+    return open_remote(system, url, options);
   return fail(errc::unsupported, "this build has no " + url.scheme + ": stores");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/remote_store.hpp"
 #include "core/store_url.hpp"
 
 namespace mutant {
@@ -10,9 +11,15 @@ struct open_store_options {
   std::size_t readers = 2;   // of a local engine
   bool create = true;        // make a local store that is not there
   bool detached = true;
+  tls_files tls;                  // for cafs://
+  remote_store_options remote;    // for caf:// and cafs://; hosts and tls are filled in
 };
 
-// unsupported: a scheme that this build does not have. Otherwise the errors of the engine.
+// Whether a store of this URL needs CAF's middleman in its actor system.
+inline bool is_remote(const store_url& url) { return url.scheme == "caf" || url.scheme == "cafs"; }
+
+// unsupported: a scheme that this build does not have, or a remote one without the middleman; invalid_argument: cafs:// without
+// usable certificates. Otherwise the errors of the engine. A remote store is not waited for.
 result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_url& url, const open_store_options& options);
 
 }  // namespace mutant

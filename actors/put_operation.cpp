@@ -295,7 +295,8 @@ void put_operation_state::give_pads() {
   auto count = std::max<std::uint64_t>(without_pad.size(), options.window);
   if (size)
     count = std::min(count, without_pad.size() + (*size - taken + chunk_bytes - 1) / chunk_bytes);
-  self->request(options.index, options.timeout, reserve_atom_v, static_cast<std::uint32_t>(std::min<std::uint64_t>(count, 1024)))
+  const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, 1024));
+  self->request(options.index, options.timeout, reserve_atom_v, wanted)
       .then(
           [this](pad_list& pads) {
             reserving = false;

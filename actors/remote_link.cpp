@@ -122,6 +122,7 @@ void remote_link_state::answered(wire::frame&& answer) {
   auto found = pending.find(number);
   if (found == pending.end())
     return;  // too late: given up
+  last_answer = last_moved;
   auto request = std::move(found->second);
   pending.erase(found);
   deliver(request, std::move(answer));
@@ -159,12 +160,14 @@ void remote_link_state::tick() {
     return close("no answer within " + seconds(options.greeting_timeout));
   if (!pending.empty() && now - last_moved > options.stall_timeout)
     return close("it stopped answering " + seconds(options.stall_timeout) + " ago");
-  while (!pending.empty() && now - pending.begin()->second.started > options.answer_timeout) {
+  while (!pending.empty()) {
+    const auto started = pending.begin()->second.started;
+    if (now - started <= options.request_timeout && now - std::max(started, last_answer) <= options.answer_timeout)
+      break;
     auto request = std::move(pending.begin()->second);
     out.take_back(pending.begin()->first);
     pending.erase(pending.begin());
-    request.promise.deliver(
-        to_caf({errc::timeout, options.name + " did not answer within " + seconds(options.answer_timeout)}));
+    request.promise.deliver(to_caf({errc::timeout, options.name + " did not answer within " + seconds(now - started)}));
   }
   if (node_actor == 0 || !pending.empty())
     self->delayed_send(self, tick_interval, deferred{[this] { tick(); }});

@@ -1,9 +1,10 @@
 // One connection to one node: a broker that turns pad store messages into frames (core/wire.hpp) and back.
 //
 // Trusts nothing that it reads: frames are bounded, an answer must fit its request, a record must parse and belong to the pad
-// that was asked for. A wrong answer is corrupt_record (to a write: timeout, for nobody knows), a breach of the protocol ends the link. Ends, with everything in
-// flight answered `unreachable`, when the connection closes or does not stand in time, or when requests wait and no byte
-// moves either way for stall_timeout. A single answer that does not come is `timeout`.
+// that was asked for. A wrong answer is corrupt_record (to a write: timeout, for nobody knows), a breach of the protocol ends
+// the link. It also ends, with everything in flight answered `unreachable`, when the connection closes or does not stand in
+// time, or when requests wait and no byte moves either way for stall_timeout. A request is `timeout` when it is older than
+// request_timeout, or than answer_timeout while nothing at all is answered.
 // Lives in the multiplexer's thread.
 #pragma once
 
@@ -23,7 +24,8 @@ struct remote_link_options {
   connection_report_ptr report;
   std::chrono::milliseconds greeting_timeout{5'000};
   std::chrono::milliseconds stall_timeout{15'000};
-  std::chrono::milliseconds answer_timeout{60'000};  // of one request, from its start
+  std::chrono::milliseconds answer_timeout{30'000};
+  std::chrono::milliseconds request_timeout{120'000};
 };
 
 struct remote_link_state {
@@ -58,6 +60,7 @@ struct remote_link_state {
   std::map<std::uint64_t, pending_request> pending;   // by number, so by age
   std::vector<caf::response_promise> waiting_for_greeting;
   clock::time_point last_moved;                       // a byte, either way
+  clock::time_point last_answer;
   bool over = false;
 };
 

@@ -23,9 +23,13 @@ runner_actor::behavior_type runner(runner_actor::pointer) {
   return {[](deferred& work) { work.run(); }};
 }
 
-// A node's refusal that says nothing about the request itself.
-bool another_node_may_help(errc code) noexcept {
-  return code == errc::unreachable || code == errc::timeout || code == errc::overloaded || code == errc::corrupt_record;
+constexpr std::chrono::milliseconds first_overload_pause{25};
+constexpr std::chrono::milliseconds longest_overload_pause{1'000};
+
+// Half to all of it, so that clients do not come back together.
+std::chrono::milliseconds jittered(std::chrono::milliseconds pause) {
+  const auto half = pause.count() / 2;
+  return std::chrono::milliseconds(half + static_cast<std::int64_t>(random_u64() % static_cast<std::uint64_t>(half + 1)));
 }
 
 }  // namespace
@@ -33,7 +37,7 @@ bool another_node_may_help(errc code) noexcept {
 result<void> remote_store_options::validate() const {
   if (hosts.empty())
     return fail(errc::invalid_argument, "a remote store needs a host");
-  for (auto time : {connect_timeout, unreachable_after, stall_timeout, answer_timeout, first_pause})
+  for (auto time : {connect_timeout, unreachable_after, stall_timeout, answer_timeout, request_timeout, first_pause})
     if (time.count() <= 0 || time > std::chrono::hours(24))
       return fail(errc::invalid_argument, "a remote store's times are above zero and at most a day");
   if (longest_pause < first_pause || max_flight == 0 || max_flight_bytes == 0 || max_waiting == 0 || max_tries == 0)
@@ -53,10 +57,11 @@ caf::result<Out> remote_store_state::take(std::size_t charge, bool reads, Args..
   auto j = std::make_shared<job>();
   j->charge = charge;
   j->reads = reads;
+  j->started = self->clock().now();
   j->fail = [promise](const error& e) mutable { promise.deliver(to_caf(e)); };
   j->go = [this, promise, args...](std::size_t at, const job_ptr& me) {
     // The link answers in time, or goes down; this is for the case that it does neither.
-    const auto patience = options.answer_timeout + options.stall_timeout + std::chrono::seconds(10);
+    const auto patience = options.request_timeout + std::chrono::seconds(10);
     self->request(caf::actor_cast<pad_store_actor>(nodes[at].link), patience, args...)
         .then(
             [this, promise, at, me](Out& out) mutable {
@@ -101,8 +106,7 @@ void remote_store_state::dispatch() {
     turn = *at + 1;
     ++nodes[*at].flight;
     nodes[*at].flight_bytes += j->charge;
-    ++j->tries;
-    j->go(*at, j);
+      j->go(*at, j);
   }
 }
 
@@ -113,17 +117,25 @@ void remote_store_state::landed(std::size_t at, const job& j) {
 }
 
 void remote_store_state::failed(std::size_t at, const job_ptr& j, const error& e) {
-  const auto others = std::ranges::any_of(nodes, [&](const node& n) { return n.connected && &n != &nodes[at]; });
-  auto again = another_node_may_help(e.code) && j->tries < options.max_tries;
-  if (e.code == errc::overloaded)
-    again = again && others;
-  if (e.code == errc::corrupt_record)  // of a write: its verdict on our record
-    again = again && j->reads;
-  if (!again)
+  const auto may_pass = e.code == errc::unreachable || e.code == errc::timeout || e.code == errc::overloaded;
+  // A node that says so of a write speaks of our record.
+  const auto wrong_answer = e.code == errc::corrupt_record && j->reads;
+  const auto in_time = self->clock().now() - j->started < options.request_timeout;
+  if (!(may_pass || wrong_answer) || !in_time)
     return j->fail(e);
   if (given_up)
     return j->fail(unreachable());
   j->not_at = at;
+  if (e.code == errc::overloaded) {
+    j->pause = std::clamp(j->pause * 2, first_overload_pause, longest_overload_pause);
+    self->delayed_send(self, jittered(j->pause), deferred{[this, j] {
+                         waiting.push_front(j);
+                         dispatch();
+                       }});
+    return;
+  }
+  if (++j->tries >= options.max_tries)
+    return j->fail(e);
   waiting.push_front(j);
 }
 
@@ -159,6 +171,7 @@ void remote_store_state::open_link(std::size_t at) {
   link.greeting_timeout = options.connect_timeout;
   link.stall_timeout = options.stall_timeout;
   link.answer_timeout = options.answer_timeout;
+  link.request_timeout = options.request_timeout;
   auto scribe = start_connecting(self->system(), address, options.tls, n.where.host, link.report);
   if (!scribe)
     return connection_lost(at, n.name + ": " + scribe.error().message);

@@ -3,7 +3,8 @@
 // Requests go to the connected node that has least to do for us. What was in flight when a node went away, or was answered
 // wrongly, goes to another one: a write may arrive twice, which the write rule allows. Lost nodes are tried again in the
 // background, with back-off, for ever. While none is connected requests wait; when that has lasted unreachable_after they are
-// answered `unreachable`, naming the hosts, and from then on at once until a node is back.
+// answered `unreachable`, naming the hosts, and from then on at once until a node is back. A node that is overloaded is asked
+// again after a pause that grows, until request_timeout.
 //
 // Memory: per connection at most max_flight_bytes (a read counts as a whole record) and max_flight requests are under way,
 // the rest waits; beyond max_waiting requests are `overloaded`. No handler blocks: names are looked up by a detached actor.
@@ -23,7 +24,8 @@ struct remote_store_options {
   std::chrono::milliseconds connect_timeout{5'000};      // of one attempt: connecting, TLS, greeting
   std::chrono::milliseconds unreachable_after{10'000};
   std::chrono::milliseconds stall_timeout{15'000};       // no byte moves while requests wait: the node is given up
-  std::chrono::milliseconds answer_timeout{60'000};      // of one request at one node
+  std::chrono::milliseconds answer_timeout{30'000};      // a node that answers nothing at all
+  std::chrono::milliseconds request_timeout{120'000};    // after this a failed request is not tried again
   std::chrono::milliseconds first_pause{100};            // before a lost node is tried again; doubles
   std::chrono::milliseconds longest_pause{5'000};
   std::size_t max_flight_bytes = 64u << 20;
@@ -32,6 +34,8 @@ struct remote_store_options {
   unsigned max_tries = 4;                                // of one request, at different nodes if there are
 
   result<void> validate() const;
+  // Longest that one request may take.
+  std::chrono::milliseconds longest_request() const { return request_timeout * 2 + unreachable_after; }
 };
 
 struct remote_store_state {
@@ -48,6 +52,8 @@ struct remote_store_state {
     std::size_t charge = 0;                // bytes
     bool reads = false;
     unsigned tries = 0;
+    caf::actor_clock::time_point started;
+    std::chrono::milliseconds pause{0};    // of the last time that a node was overloaded
     std::optional<std::size_t> not_at;     // the node that failed it last
   };
 

@@ -185,6 +185,15 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
   };
 }
 
+// A remote store tries again itself, and takes longer.
+void be_patient(store_config& config) {
+  config.worker.timeout = std::max(config.worker.timeout, config.remote.longest_request());
+  config.worker.tries = std::min(config.worker.tries, 2u);
+  const auto longest = config.worker.longest_request() + std::chrono::seconds(20);
+  for (auto* timeout : {&config.index.timeout, &config.put.timeout, &config.get.timeout})
+    *timeout = std::max(*timeout, longest);
+}
+
 }  // namespace
 
 result<void> store_config::validate() const {
@@ -212,11 +221,14 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     auto url = parse_store_url(config.url);
     if (!url)
       return fail(url.error());
-    auto opened = open_pad_store(system, *url, {std::max<std::size_t>(2, decoders), config.create, detached});
+    auto opened = open_pad_store(
+        system, *url, {std::max<std::size_t>(2, decoders), config.create, detached, config.tls, config.remote});
     if (!opened)
       return fail(opened.error());
     made.pads = *opened;
     made.supervised.push_back(caf::actor_cast<caf::actor>(made.pads));
+    if (is_remote(*url))
+      be_patient(config);
   }
   auto give_up = [&](const error& e) {
     for (auto& child : made.supervised)
@@ -287,7 +299,9 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   return system.spawn(store_manager, made);
 }
 
-void configure(caf::actor_system_config& config) {
+void configure(caf::actor_system_config& config, std::string_view url) {
+  if (url.starts_with("caf:") || url.starts_with("cafs:"))
+    config.load<caf::io::middleman>();
   // The default, work stealing, polls while it is idle: with detached actors doing the work, on few cores, that takes the
   // time of those who have something to do.
   config.set("scheduler.policy", caf::atom("sharing"));

@@ -16,6 +16,7 @@
 #include "actors/pad_worker.hpp"
 #include "actors/purge_operation.hpp"
 #include "actors/put_operation.hpp"
+#include "actors/remote_store.hpp"
 
 namespace mutant {
 
@@ -23,6 +24,8 @@ struct store_config {
   seed owner;                          // every key comes from it
   std::string url = "memory:";         // where the pads lie; see core/store_url.hpp
   pad_store_actor pads;                // instead of url: a pad store that the caller keeps
+  tls_files tls;                       // for cafs://
+  remote_store_options remote;         // for caf:// and cafs://: times and bounds
   bool create = true;                  // make a local store that is not there; otherwise that is `unreachable`
 
   std::string cache_directory;         // where this machine remembers the index; empty: nowhere
@@ -60,11 +63,12 @@ struct store_state {
 // Checks the configuration and opens the pad store. Errors: those of validate() and of opening the store.
 result<store_actor> spawn_store(caf::actor_system& system, store_config config);
 
-// Adds our message types and errors to a configuration; an actor system made from it can spawn stores.
-void configure(caf::actor_system_config& config);
+// Adds our message types and errors to a configuration; an actor system made from it can spawn stores. For a store at a
+// caf:// or cafs:// URL it also loads CAF's middleman, which costs a thread and a few milliseconds.
+void configure(caf::actor_system_config& config, std::string_view url = {});
 
 struct system_config : caf::actor_system_config {
-  system_config() { configure(*this); }
+  explicit system_config(std::string_view url = {}) { configure(*this, url); }
 };
 
 }  // namespace mutant

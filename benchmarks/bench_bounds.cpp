@@ -98,7 +98,9 @@ int main(int argc, char** argv) {
     opening.push_back(rate<sealed_copy>(cores, seconds, [](sealed_copy& c) { c.open(); }));
   }
   if (json) {
-    nlohmann::json out = {{"cores", cores}, {"seal_bytes_per_second", median(sealing)}, {"open_bytes_per_second", median(opening)}};
+    const nlohmann::json out = {{"cores", cores},
+                                {"seal_bytes_per_second", median(sealing)},
+                                {"open_bytes_per_second", median(opening)}};
     std::printf("%s\n", out.dump().c_str());
   } else {
     std::printf("libsodium alone, %u cores: sealing %.3f GB/s, opening %.3f GB/s (medians of %zu rounds of %.1f s)\n", cores,

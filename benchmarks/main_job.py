@@ -18,6 +18,10 @@ def run(args, **kw):
     return time.monotonic() - start
 
 
+def output(args):
+    return subprocess.run(args, check=True, capture_output=True, text=True).stdout
+
+
 def spread(name, values, unit=""):
     print(f"{name:<46} {statistics.median(values):9.3f}{unit}  ({min(values):.3f} to {max(values):.3f}, {len(values)} rounds)")
 
@@ -39,7 +43,7 @@ def make_file(path, size):
 
 
 def rclone_setup(directory):
-    password = subprocess.run(["rclone", "obscure", "a password for measuring"], check=True, capture_output=True, text=True).stdout.strip()
+    password = output(["rclone", "obscure", "a password for measuring"]).strip()
     config = os.path.join(directory, "rclone.conf")
     with open(config, "w") as f:
         f.write(f"[vault]\ntype = crypt\nremote = {directory}/vault\npassword = {password}\n")
@@ -60,20 +64,23 @@ def compare(a, directory, source, size):
         rows["put"].append(run(mutant + ["put", "file", source]))
         run(["sync"])
         rows["rput"].append(run(rclone + ["copyto", source, "vault:file"]) + run(["sync", "-f", directory]))
-        for name, command, target in (("get", mutant + ["get", "file", out], out), ("null", mutant + ["get", "file", "/dev/null"], None),
+        for name, command, target in (("get", mutant + ["get", "file", out], out),
+                                      ("null", mutant + ["get", "file", "/dev/null"], None),
                                       ("rget", rclone + ["copyto", "vault:file", out], out)):
             if os.path.exists(out):
                 os.remove(out)
             rows[name].append(run(command))
             if target and digest(target) != want:
                 sys.exit(f"{name}: the copy differs from the source")
-        bounds = json.loads(subprocess.run([a.bounds, "--json"], check=True, capture_output=True, text=True).stdout)
+        bounds = json.loads(output([a.bounds, "--json"]))
         rows["seal"].append(bounds["seal_bytes_per_second"])
         rows["open"].append(bounds["open_bytes_per_second"])
         print(f"round {r + 1}: " + ", ".join(f"{k} {v[-1]:.2f} s" for k, v in rows.items() if k not in ("seal", "open")))
     rate = lambda k: [size / t for t in rows[k]]
     print(f"\n{size / 2**20:.0f} MiB of random bytes, {os.cpu_count()} cores, source in the page cache")
-    for key, name in (("put", "mutant put"), ("rput", "rclone crypt in"), ("get", "mutant get to a file"), ("null", "mutant get to /dev/null"), ("rget", "rclone crypt out")):
+    names = {"put": "mutant put", "rput": "rclone crypt in", "get": "mutant get to a file",
+             "null": "mutant get to /dev/null", "rget": "rclone crypt out"}
+    for key, name in names.items():
         spread(name, [v / 1e6 for v in rate(key)], " MB/s")
     spread("put against rclone", [p / q for p, q in zip(rate("put"), rate("rput"))], "x")
     spread("get against rclone", [p / q for p, q in zip(rate("get"), rate("rget"))], "x")

@@ -43,4 +43,5 @@ endif()
 
 if(MUTANT_BUILD_ACTORS)
   find_package(CAF 0.17.6 REQUIRED COMPONENTS core io openssl)
+  find_package(OpenSSL 3.0 REQUIRED)
 endif()

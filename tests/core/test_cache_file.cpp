@@ -51,12 +51,12 @@ snapshot_part part_with(std::uint64_t number) {
 
 void write_parts(const folder& f, std::size_t count) {
   std::uint64_t next = 0;
-  auto written = write_cache(f.file("c"), f.key, {.sequence = 77, .next_pad = 9, .ring_slots = 16, .root_counter = 4, .frames = {}},
-                             [&]() -> std::optional<snapshot_part> {
-                               if (next == count)
-                                 return std::nullopt;
-                               return part_with(next++);
-                             });
+  const cache_summary summary{.sequence = 77, .next_pad = 9, .ring_slots = 16, .root_counter = 4, .frames = {}};
+  auto written = write_cache(f.file("c"), f.key, summary, [&]() -> std::optional<snapshot_part> {
+    if (next == count)
+      return std::nullopt;
+    return part_with(next++);
+  });
   BOOST_REQUIRE(written.has_value());
 }
 
@@ -71,7 +71,8 @@ BOOST_FIXTURE_TEST_CASE(what_was_seen_comes_back, folder) {
   auto back = read_seen(file("s"), key);
   BOOST_REQUIRE(back.has_value());
   BOOST_TEST((*back == seen));
-  BOOST_TEST((std::filesystem::status(file("s")).permissions() == (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write)));
+  using std::filesystem::perms;
+  BOOST_TEST((std::filesystem::status(file("s")).permissions() == (perms::owner_read | perms::owner_write)));
 }
 
 BOOST_FIXTURE_TEST_CASE(files_that_are_not_there_are_no_error, folder) {
