@@ -25,9 +25,10 @@ result<file_ptr> open_path(const std::string& path, int flags, mode_t mode = 0) 
   return std::make_shared<const open_file>(descriptor);
 }
 
-bool is_regular(const file_ptr& file) {
+// A regular file that says how long it is. Those of /proc say 0 and hold something.
+bool has_size(const file_ptr& file) {
   struct stat s {};
-  return ::fstat(file->descriptor(), &s) == 0 && S_ISREG(s.st_mode);
+  return ::fstat(file->descriptor(), &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0;
 }
 
 }  // namespace
@@ -113,7 +114,7 @@ result<put_result> client::put_file(std::string key, const std::string& path, co
   auto file = open_path(path, O_RDONLY);
   if (!file)
     return fail(file.error());
-  if (!is_regular(*file))
+  if (!has_size(*file))
     return put_descriptor(std::move(key), (*file)->descriptor(), path, settings);
   return parts_->put(std::move(key), file_source{*file, path}, settings);
 }

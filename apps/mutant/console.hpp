@@ -39,14 +39,14 @@ class console {
   void document(const json& what);
   // Says what went wrong and returns the exit code. `subject`: "put 'greeting'". `more` joins the JSON document.
   int failed(std::string_view subject, const error& e, json more = json::object());
+  // Makes what was printed visible now.
+  void flush();
   // Writes what is left. The exit code: `code`, unless standard output has failed.
   int finish(int code);
 
   void interrupted() const noexcept;
 
  private:
-  void flush();
-
   std::string pending_;
   std::atomic<bool> begun_ = false;  // something has reached standard output
   int output_errno_ = 0;

@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t max_threads = 256;
+constexpr std::uint64_t max_connect_timeout_s = 3600;
 
 std::string variable(const char* name) {
   const auto* value = std::getenv(name);
@@ -77,6 +78,19 @@ result<places> find_places(const global_options& options) {
     if (*threads == 0 || *threads > max_threads)
       return fail(errc::invalid_argument, "--threads takes a number from 1 to " + std::to_string(max_threads));
     where.threads = *threads;
+  }
+  const auto file = [](const std::string& given, const char* name) { return given.empty() ? variable(name) : given; };
+  where.tls.certificate = file(options.tls.certificate, "MUTANT_TLS_CERT");
+  where.tls.key = file(options.tls.key, "MUTANT_TLS_KEY");
+  where.tls.authority = file(options.tls.authority, "MUTANT_TLS_CA");
+  if (!options.connect_timeout.empty()) {
+    auto seconds = parse_number(options.connect_timeout, "--connect-timeout");
+    if (!seconds)
+      return fail(seconds.error());
+    if (*seconds == 0 || *seconds > max_connect_timeout_s)
+      return fail(errc::invalid_argument, "--connect-timeout takes a number of seconds from 1 to "
+                                              + std::to_string(max_connect_timeout_s));
+    where.connect_timeout = std::chrono::seconds(*seconds);
   }
   return where;
 }

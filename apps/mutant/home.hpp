@@ -1,8 +1,10 @@
 // Where the identity and the store are: options first, then the environment, then the user's data directory.
 #pragma once
 
+#include <chrono>
 #include <string>
 
+#include "actors/tls.hpp"
 #include "core/error.hpp"
 #include "core/store_url.hpp"
 
@@ -14,6 +16,8 @@ struct global_options {
   std::string store;
   std::string threads;
   std::string passphrase_file;
+  tls_files tls;
+  std::string connect_timeout;
 };
 
 struct places {
@@ -22,6 +26,8 @@ struct places {
   store_url store;
   bool store_given = false;   // by --store or $MUTANT_STORE
   std::size_t threads = 0;    // 0: as many as there are cores
+  tls_files tls;
+  std::chrono::milliseconds connect_timeout{10'000};
 };
 
 // invalid_argument: --store, --threads or the environment make no sense. Touches nothing.

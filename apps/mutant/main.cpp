@@ -20,7 +20,11 @@ void occupy_standard_descriptors() {
 }
 
 const std::vector<std::string_view> valued_options = {"--home",    "--store",      "--passphrase-file",
-                                                      "--threads", "--if-version", "--range"};
+                                                      "--threads", "--if-version", "--range",
+                                                      "--tls-cert",  "--tls-key",    "--tls-ca",
+                                                      "--connect-timeout", "--listen",
+                                                      "--max-bytes", "--max-pending", "--max-connections",
+                                                      "--log-level", "--make-certs",  "--names"};
 
 void add_globals(CLI::App& root, context& c) {
   auto& g = c.options;
@@ -29,13 +33,20 @@ void add_globals(CLI::App& root, context& c) {
   root.add_option("--passphrase-file", g.passphrase_file, "Has the passphrase in its first line; else $MUTANT_PASSPHRASE")
       ->type_name("FILE");
   root.add_option("--threads", g.threads, "Threads for encryption; else one per core")->type_name("N");
+  root.add_option("--tls-cert", g.tls.certificate, "For cafs:// stores and nodes: our certificate; else $MUTANT_TLS_CERT")
+      ->type_name("FILE");
+  root.add_option("--tls-key", g.tls.key, "Its key; else $MUTANT_TLS_KEY")->type_name("FILE");
+  root.add_option("--tls-ca", g.tls.authority, "The authority that theirs must come from; else $MUTANT_TLS_CA")
+      ->type_name("FILE");
+  root.add_option("--connect-timeout", g.connect_timeout, "How long a remote store may be out of reach (10)")
+      ->type_name("SECONDS");
   root.add_flag("--json", c.out.use_json, "Print one JSON document");
   root.add_flag("--quiet,-q", c.out.quiet, "Print results and errors only");
 }
 
 std::vector<command> add_commands(CLI::App& root, const arguments& words) {
   std::vector<command> all;
-  for (auto add : {add_put, add_get, add_ls, add_rm, add_mv, add_stat, add_stats, add_sync, add_purge, add_init, add_version})
+  for (auto add : {add_put, add_get, add_ls, add_rm, add_mv, add_stat, add_stats, add_sync, add_purge, add_node, add_init, add_version})
     all.push_back(add(root, words));
   return all;
 }
@@ -59,7 +70,8 @@ std::string explain(const CLI::App& root, const arguments& words, const CLI::Par
 }
 
 int run_command(context& c, const arguments& words, const command& chosen) {
-  for (auto* text : {&c.options.home, &c.options.store, &c.options.threads, &c.options.passphrase_file})
+  for (auto* text : {&c.options.home, &c.options.store, &c.options.threads, &c.options.passphrase_file,
+                     &c.options.tls.certificate, &c.options.tls.key, &c.options.tls.authority, &c.options.connect_timeout})
     *text = words.resolve(*text);
   if (chosen.needs_places) {
     auto where = find_places(c.options);

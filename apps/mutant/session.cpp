@@ -63,6 +63,9 @@ result<void> open_store(context& c, const seed& owner, bool create) {
     options.store.cache_directory = directory;
   options.store.decoders = c.where.threads;
   options.threads = c.where.threads;
+  if (c.where.store.scheme == "cafs")   // the environment may name certificates that this store has no use for
+    options.store.tls = c.where.tls;
+  options.store.remote.unreachable_after = c.where.connect_timeout;
   auto opened = client::open(std::move(options));
   if (!opened)
     return fail(opened.error());

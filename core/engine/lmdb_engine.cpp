@@ -87,7 +87,7 @@ result<std::optional<stored_record>> lmdb_engine::find(MDB_txn* txn, const pad_a
     return fail(lmdb_error(code, "looking up " + pad_of(*env_, address)));
   auto header = parse_record(to_view(value));
   if (!header)
-    return fail(errc::io_error, pad_of(*env_, address) + " is damaged on disk; restore the store from a copy");
+    return fail(errc::corrupt_record, pad_of(*env_, address) + " is damaged on disk");
   return stored_record{*header, to_view(value)};
 }
 

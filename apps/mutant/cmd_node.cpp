@@ -1,0 +1,193 @@
+// mutant node: serves a store to other machines.
+#include <algorithm>
+#include <semaphore>
+
+#include "actors/node_server.hpp"
+#include "actors/open_store.hpp"
+#include "apps/mutant/certificates.hpp"
+#include "apps/mutant/commands.hpp"
+#include "apps/mutant/node_log.hpp"
+
+namespace mutant::cli {
+
+namespace {
+
+constexpr std::chrono::seconds stop_patience{20};
+
+struct node_arguments {
+  std::string listen;
+  std::string max_bytes;
+  std::string max_pending;
+  std::string max_connections;
+  std::string log_level = "info";
+  bool log_json = false;
+  bool insecure = false;
+  std::string make_certs;
+  std::string names = "localhost,127.0.0.1,::1";
+};
+
+// "4096", "512K", "256M", "2G", "1T": powers of 1024.
+result<std::uint64_t> parse_size(const std::string& text, const std::string& what) {
+  auto digits = text;
+  auto shift = 0u;
+  if (!text.empty())
+    if (const auto at = std::string_view("KMGT").find(text.back()); at != std::string_view::npos) {
+      shift = 10 * (static_cast<unsigned>(at) + 1);
+      digits.pop_back();
+    }
+  auto number = parse_number(digits, what);
+  if (!number)
+    return number;
+  if (*number > (UINT64_MAX >> 2) >> shift)
+    return fail(errc::invalid_argument, what + " is too large");
+  return *number << shift;
+}
+
+result<node_server_options> server_options(const context& c, const node_arguments& given) {
+  node_server_options out;
+  auto where = parse_host_port(given.listen, true);
+  if (!where)
+    return fail(where.error());
+  out.listen = *where;
+  out.tls = c.where.tls;
+  out.insecure = given.insecure;
+  out.node.verifiers = c.where.threads;
+  const auto read = [](const std::string& text, const std::string& what, auto& to) -> result<void> {
+    if (text.empty())
+      return {};
+    auto size = parse_size(text, what);
+    if (!size)
+      return fail(size.error());
+    to = static_cast<std::remove_reference_t<decltype(to)>>(*size);
+    return {};
+  };
+  if (auto good = read(given.max_bytes, "--max-bytes", out.node.max_bytes); !good)
+    return fail(good.error());
+  if (auto good = read(given.max_pending, "--max-pending", out.node.max_pending_bytes); !good)
+    return fail(good.error());
+  if (auto good = read(given.max_connections, "--max-connections", out.max_connections); !good)
+    return fail(good.error());
+  auto log = make_log(given.log_level, given.log_json);
+  if (!log)
+    return fail(log.error());
+  out.log = std::move(*log);
+  return out;
+}
+
+void say_ready(context& c, const node_server& server, bool tls) {
+  const auto store = to_string(c.where.store);
+  if (c.out.use_json)
+    c.out.document({{"listening", server.address()}, {"port", server.port()}, {"tls", tls}, {"store", store}});
+  else
+    c.out.print("listening on " + std::string(tls ? "cafs://" : "caf://") + server.address() + ", serving " + store + "\n");
+  c.out.flush();
+}
+
+int serve(context& c, const node_arguments& given) {
+  auto options = server_options(c, given);
+  if (!options)
+    return c.out.failed("node", options.error());
+  if (!c.where.store_given)
+    if (auto ready = prepare_places(c.where); !ready)
+      return c.out.failed("node", ready.error());
+
+  system_config config("caf:");
+  if (c.where.threads != 0)
+    config.set("scheduler.max-threads", c.where.threads);
+  caf::actor_system system(config);
+  open_store_options how;
+  how.readers = std::max<std::size_t>(2, c.where.threads);
+  if (c.where.store.scheme == "cafs")
+    how.tls = c.where.tls;
+  auto store = open_pad_store(system, c.where.store, how);
+  if (!store)
+    return c.out.failed("node", store.error());
+  options->node.store = *store;
+  const auto log = options->log;
+  const auto tls = options->tls.given();
+  const auto insecure = options->insecure && !tls;
+
+  auto code = 0;
+  // The functor below may run after this function has ended.
+  auto stop = std::make_shared<std::counting_semaphore<>>(0);
+  {
+    signal_scope scope(on_signal::cancel, [stop, told = std::make_shared<bool>(false)] {
+      if (!std::exchange(*told, true))
+        stop->release();
+    });
+    auto server = node_server::start(system, std::move(*options));
+    if (server) {
+      if (insecure)
+        tell(log, log_level::warning, "no TLS: anybody who can connect may read and fill this store");
+      tell(log, log_level::info, "listening", {{"address", server->address()}, {"store", to_string(c.where.store)}});
+      say_ready(c, *server, tls);
+      // A store that is lost ends the node.
+      server->node()->attach_functor([stop] { stop->release(); });
+      stop->acquire();
+      tell(log, log_level::info, "stopping");
+      const auto in_order = server->stop(stop_patience);
+      tell(log, in_order ? log_level::info : log_level::warning,
+           in_order ? "stopped" : "stopped before everything was answered");
+    } else {
+      code = c.out.failed("node", server.error());
+    }
+  }
+  caf::anon_send_exit(*store, caf::exit_reason::user_shutdown);
+  return code;
+}
+
+int make_certs(context& c, const node_arguments& given) {
+  certificate_request request;
+  request.directory = given.make_certs;
+  for (std::string_view left = given.names; !left.empty();) {
+    const auto name = left.substr(0, left.find(','));
+    left.remove_prefix(std::min(left.size(), name.size() + 1));
+    request.names.emplace_back(name);
+  }
+  if (request.names.empty())
+    request.names.emplace_back("localhost");
+  auto written = make_certificates(request);
+  if (!written)
+    return c.out.failed("node --make-certs", written.error());
+  if (c.out.use_json)
+    c.out.document({{"files", *written}});
+  else
+    for (const auto& file : *written)
+      c.out.print(file + "\n");
+  return 0;
+}
+
+int run(context& c, const node_arguments& given) {
+  if (!given.make_certs.empty() && given.listen.empty())
+    return make_certs(c, given);
+  if (given.listen.empty() || !given.make_certs.empty())
+    return c.out.failed("node", {errc::invalid_argument, "give either --listen HOST:PORT or --make-certs DIR"});
+  return serve(c, given);
+}
+
+}  // namespace
+
+command add_node(CLI::App& root, const arguments& words) {
+  auto* parser = root.add_subcommand("node", "Serve the store to other machines");
+  auto given = std::make_shared<node_arguments>();
+  parser->add_option("--listen", given->listen, "Where clients connect; port 0: any free one")->type_name("HOST:PORT");
+  parser->add_option("--max-bytes", given->max_bytes, "Most that the store may come to keep (4G)")->type_name("SIZE");
+  parser->add_option("--max-pending", given->max_pending, "Most that unfinished writes may hold in memory (256M)")
+      ->type_name("SIZE");
+  parser->add_option("--max-connections", given->max_connections, "Most clients at a time (256)")->type_name("N");
+  parser->add_flag("--insecure", given->insecure, "Serve other machines without TLS");
+  parser->add_option("--log-level", given->log_level, "debug, info, warning or error")->type_name("LEVEL");
+  parser->add_flag("--log-json", given->log_json, "Log in JSON");
+  parser->add_option("--make-certs", given->make_certs, "Only make an authority and certificates there")->type_name("DIR");
+  parser->add_option("--names", given->names, "For --make-certs: how clients call the node, joined by commas")
+      ->type_name("HOSTS");
+  return {parser, [given, &words](context& c) {
+            auto resolved = *given;
+            for (auto* text : {&resolved.listen, &resolved.max_bytes, &resolved.max_pending, &resolved.max_connections,
+                               &resolved.log_level, &resolved.make_certs, &resolved.names})
+              *text = words.resolve(*text);
+            return run(c, resolved);
+          }};
+}
+
+}  // namespace mutant::cli

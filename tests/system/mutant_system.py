@@ -1,0 +1,195 @@
+"""What the system tests share: a home in a temporary folder, running the program, and running tests by name.
+
+A test is a function called test_…; `main()` runs all of them, or those whose names contain one of the words given. Helper
+module: no test itself (no #! line).
+"""
+import contextlib, json, os, pathlib, shutil, signal, struct, subprocess, sys, tempfile, time, traceback
+
+PROGRAM = os.environ["MUTANT"]
+SANITIZED = bool(os.environ.get("MUTANT_SANITIZE"))
+# Under a sanitizer everything takes several times as long.
+PATIENCE = 10 if SANITIZED else 1
+CHUNK = 4_194_104   # bytes of a value that one pad takes
+
+OK, OTHER, USAGE, NOT_FOUND, PRECONDITION, INTEGRITY, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+
+class Skip(Exception):
+    pass
+
+
+class Outcome:
+    def __init__(self, words, code, out, err):
+        self.words, self.code, self.out, self.err = words, code, out, err.decode(errors="replace")
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __str__(self):
+        return (f"mutant {' '.join(map(repr, self.words))}\n  exit {self.code}\n  stdout {self.out[:2000]!r}\n"
+                f"  stderr {self.err[:2000]!r}")
+
+    def expect(self, code=OK, err=None, out=None):
+        """The exit code, and texts that must appear."""
+        assert self.code == code, f"exit {self.code}, expected {code}:\n{self}"
+        for text in [err] if isinstance(err, str) else err or []:
+            assert text in self.err, f"{text!r} is not in the message:\n{self}"
+        if out is not None:
+            assert self.out == out, f"expected {out[:200]!r} ({len(out)} bytes) on standard output:\n{self}"
+        return self
+
+
+class Home:
+    """A home with its own environment; `command` is how the program is called in it."""
+
+    def __init__(self, folder=None, options=()):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mutant-test-"))
+        self.home = self.folder / "home"
+        self.options = list(options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def path(self, name, content=None):
+        path = self.folder / name
+        if content is not None:
+            path.write_bytes(content)
+        return path
+
+    @property
+    def store(self):
+        return self.home / "store"
+
+    @property
+    def data_file(self):
+        return self.store / "data.mdb"
+
+    def environment(self, extra=None):
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("MUTANT_HOME", "MUTANT_STORE",
+                                                                                         "MUTANT_PASS", "XDG_"))}
+        env.update(MUTANT_HOME=str(self.home), HOME=str(self.folder))
+        env.update(extra or {})
+        return env
+
+    def start(self, *words, env=None, **popen):
+        words = [os.fsencode(w) if isinstance(w, (str, pathlib.Path)) else w for w in (*self.options, *words)]
+        popen.setdefault("stdin", subprocess.DEVNULL)
+        popen.setdefault("stdout", subprocess.PIPE)
+        popen.setdefault("stderr", subprocess.PIPE)
+        return subprocess.Popen([PROGRAM, *words], env=self.environment(env), **popen)
+
+    def run(self, *words, stdin=None, env=None, timeout=120, **popen):
+        if stdin is not None:
+            popen["stdin"] = subprocess.PIPE
+        child = self.start(*words, env=env, **popen)
+        try:
+            out, err = child.communicate(stdin, timeout=timeout * PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, err = child.communicate()
+            raise AssertionError(f"no end after {timeout * PATIENCE} s: {Outcome(words, None, out or b'', err or b'')}")
+        return Outcome(words, child.returncode, out or b"", err or b"")
+
+    # What most tests do most of the time.
+    def put(self, key, value, *options):
+        return self.run("put", *options, "--", key, stdin=value).expect()
+
+    def get(self, key):
+        return self.run("get", "--", key).expect().out
+
+    def keys(self):
+        return [item["key"] for item in self.run("ls", "--json").expect().json["keys"] if "version" in item]
+
+    def forget_cache(self):
+        shutil.rmtree(self.home / "cache", ignore_errors=True)
+
+
+# -- looking into a store -------------------------------------------------------------------------------------------------
+
+class Record:
+    """A record as it lies in the store's data file."""
+
+    def __init__(self, offset, data):
+        self.offset = offset
+        self.counter, self.kind, self.payload, _ = struct.unpack_from("<QQII", data, offset + 8)
+        self.address = bytes(data[offset + 32:offset + 64])
+        self.size = 160 + self.payload
+
+
+def records(path):
+    """Every record in the file by (address, counter); LMDB leaves copies behind, so there may be several of one."""
+    data = pathlib.Path(path).read_bytes()
+    found, at = {}, data.find(b"MPAD\x01")
+    while at >= 0:
+        if at + 160 <= len(data):
+            record = Record(at, data)
+            if record.kind == 0 and record.counter and record.size <= 4_194_304 and at + record.size <= len(data):
+                found.setdefault((record.address, record.counter), []).append(record)
+        at = data.find(b"MPAD\x01", at + 1)
+    return found
+
+
+def flip(path, copies, byte, bit=0):
+    """Flips one bit at the same place of all copies of a record; the same again puts it back."""
+    with open(path, "r+b") as file:
+        for record in copies:
+            file.seek(record.offset + byte)
+            old = file.read(1)[0]
+            file.seek(record.offset + byte)
+            file.write(bytes([old ^ (1 << bit)]))
+
+
+def content_of(folder):
+    """All files in a folder, to see whether anything was written."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(pathlib.Path(folder).rglob("*"))
+            if p.is_file() and p.name != "lock.mdb"}
+
+
+# -- running --------------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def unprivileged():
+    """Skips what root cannot see: for root no file is unreadable."""
+    if os.geteuid() == 0:
+        raise Skip("needs a user other than root")
+    yield
+
+
+def as_nobody():
+    """Options for Popen that drop root's rights, or none if there are none to drop."""
+    return {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def wait_until(condition, seconds=30, what="something that should happen"):
+    end = time.monotonic() + seconds * PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds * PATIENCE} s for {what}")
+        time.sleep(0.005)
+
+
+def main(tests):
+    chosen = [t for name, t in tests.items() if name.startswith("test_") and callable(t)
+              and (not sys.argv[1:] or any(word in name for word in sys.argv[1:]))]
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    failed = skipped = 0
+    for test in chosen:
+        begin = time.monotonic()
+        try:
+            test()
+            result = "ok"
+        except Skip as why:
+            skipped += 1
+            result = f"skipped: {why}"
+        except Exception:
+            failed += 1
+            result = "FAILED\n" + traceback.format_exc()
+        print(f"{test.__name__}: {result} ({time.monotonic() - begin:.1f} s)", flush=True)
+    print(f"{len(chosen)} tests, {failed} failed, {skipped} skipped")
+    if failed:
+        sys.exit(1)
+    sys.exit(77 if chosen and skipped == len(chosen) else 0)
