@@ -18,6 +18,8 @@ result<void> get_options::validate() const {
 void get_operation_state::start(get_request r, caf::typed_response_promise<get_result> p) {
   request = std::move(r);
   promise = p;
+  if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink))
+    self->monitor(*sink);
   look_up();
 }
 
@@ -272,12 +274,19 @@ get_operation_actor::behavior_type get_operation(get_operation_state::self_point
   auto* s = &self->state;
   s->options = std::move(options);
   auto cancel = [s] { s->fail_with({errc::cancelled, "the get was cancelled"}); };
-  self->set_down_handler([cancel](caf::down_msg&) { cancel(); });
+  // Monitored are the asking actor and the sink.
+  self->set_down_handler([s, cancel](caf::down_msg& down) {
+    const auto* sink = std::get_if<chunk_sink_actor>(&s->request.sink);
+    if (sink != nullptr && down.source == sink->address())
+      s->fail_with({errc::io_error, "the sink ended before the value did"});
+    else
+      cancel();
+  });
   return {
       [s, self](get_atom, get_request& request) -> caf::result<get_result> {
-        auto promise = self->make_response_promise<get_result>();
-        if (auto asking = self->current_sender())
+        if (auto asking = self->current_sender())  // before the promise, which takes it with it
           self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        auto promise = self->make_response_promise<get_result>();
         s->start(std::move(request), promise);
         return promise;
       },

@@ -306,8 +306,9 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       [s](commit_atom, commit_request& request) -> caf::result<commit_result> {
         if (s->failure)
           return to_caf(*s->failure);
+        const auto owner = s->self->current_sender();  // a promise takes it with it
         auto promise = s->self->make_response_promise<commit_result>();
-        s->enqueue_commit(std::move(request), promise, s->self->current_sender());
+        s->enqueue_commit(std::move(request), promise, owner);
         return promise;
       },
       [s](list_atom, list_request& request) {

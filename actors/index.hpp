@@ -162,6 +162,7 @@ struct index_actor_state {
   index_state data;
 
   bool is_open = false;
+  std::uint64_t changes_since = 0;              // data.changes() knows what was touched from this commit on, not before
   std::optional<error> failure;
   std::vector<next_step> held_back;             // messages that wait for opening
   bool reload_wanted = false;                   // a newer root is known; open() as soon as nothing is being written

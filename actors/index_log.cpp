@@ -213,6 +213,7 @@ void index_actor_state::parts_loaded(const opened_root& from) {
   root_counter = from.counter;
   next_part = std::max(next_part, known_root.next_part);
   log_bytes_since_root = 0;
+  changes_since = data.sequence();
   read_forward(4, [this] { check_last_seen([this] { became_open(); }); });
 }
 

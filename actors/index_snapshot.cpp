@@ -26,8 +26,14 @@ void index_actor_state::snapshot_if_due() {
   if (compacting && compacting->complete)
     return finish_compaction();
   const auto behind = data.sequence() - known_root.sequence;
-  if (behind >= known_root.ring_slots / 2 || (behind > 0 && log_bytes_since_root >= options.snapshot_log_bytes))
-    return start_delta();
+  if (behind >= known_root.ring_slots / 2 || (behind > 0 && log_bytes_since_root >= options.snapshot_log_bytes)) {
+    if (changes_since <= known_root.sequence)
+      return start_delta();
+    // The state came from the cache, so what lies between the root and it is not among the changes: a delta would lose that.
+    if (!compacting)
+      start_compaction();
+    return;
+  }
   if (compacting)
     return;
   std::uint64_t base_bytes = 0, delta_bytes = 0, deltas = 0;
@@ -212,6 +218,8 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
                         // Another writer took this number: never fight for it.
                         if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
                           return write_part(part, base, sequence, then);
+                        if (e.code == errc::store_full && next_part == number + 1)
+                          --next_part;  // nothing is there, and a store may stay full for long
                         then(fail(std::move(e)));
                       });
           },

@@ -83,12 +83,15 @@ void node_session_state::ask(const wire::header& head, wire::content what, std::
   self->request(options.node, options.timeout, std::forward<Args>(args)...)
       .then(
           [this, head, charge](Out& out_value) {
-            if constexpr (std::is_same_v<Out, bytes>)
-              answer(charge, wire::answer_record(head, out_value.size()), std::move(out_value));
-            else if constexpr (std::is_same_v<Out, pad_store_stats>)
+            if constexpr (std::is_same_v<Out, bytes>) {
+              auto front = wire::answer_record(head, out_value.size());
+              answer(charge, std::move(front), std::move(out_value));
+            } else if constexpr (std::is_same_v<Out, pad_store_stats>) {
+
               answer(charge, wire::answer_totals(head, {out_value.pads, out_value.record_bytes, out_value.disk_bytes}));
-            else
+            } else {
               answer(charge, wire::answer_done(head));
+            }
           },
           [this, head, what, charge](caf::error& e) { refuse(head, what, charge, from_caf(e)); });
 }

@@ -122,87 +122,113 @@ void purge_operation_state::looked(std::uint64_t next, bool last) {
       ++totals.stale_free;
     }
   }
-  if (request.wipe || request.only)
-    return wipe(next, last);
-  settle(next, last);
+  // Whose record a pad holds, only the log can say: what is not free at the stored counter becomes so first, or is another
+  // writer's. Only then may it be written over.
+  auto go_on = [this, next, last] { request.wipe || request.only ? wipe(next, last) : page_done(next, last); };
+  if (request.only)
+    return go_on();
+  settle(go_on);
 }
 
-// Writes a blank record over what the store still holds. Another writer that wants the pad meets a conflict, or wins.
+// Writes a blank record over what the store still holds, one counter above the one at which the pad is free: another writer
+// that takes the pad meets a conflict, or wins.
 void purge_operation_state::wipe(std::uint64_t next, bool last) {
+  if (over)
+    return;
   std::vector<std::size_t> targets;
   seal_blank_job job{pad_space::data, {}};
   for (std::size_t i = 0; i < page.size(); ++i) {
     auto& c = page[i];
-    if (!c.stored || c.blank || c.skip)
+    if (!c.stored || c.blank || c.skip || (!request.dry_run && c.stored != c.free_counter))
       continue;
     targets.push_back(i);
-    job.pads.push_back({c.number, std::max(*c.stored, c.free_counter.value_or(0)) + 1});
+    job.pads.push_back({c.number, *c.stored + 1});
   }
   if (targets.empty() || request.dry_run) {
     totals.wiped += targets.size();
-    return settle(next, last);
+    return page_done(next, last);
   }
   const auto pads = job.pads;
+  auto one_done = [this, next, last] {
+    if (--waiting == 0)
+      settle([this, next, last] { page_done(next, last); });
+  };
   self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
       .then(
-          [this, next, last, targets, pads](record_list& blanks) {
+          [this, one_done, targets, pads](record_list& blanks) {
             waiting = blanks.size();
             for (std::size_t k = 0; k < blanks.size(); ++k)
               self->request(options.pads, options.timeout, put_atom_v, std::move(blanks[k]))
                   .then(
-                      [this, next, last, i = targets[k], counter = pads[k].counter](done) {
+                      [this, one_done, i = targets[k], counter = pads[k].counter](done) {
                         page[i].stored = counter;
                         ++totals.wiped;
-                        if (--waiting == 0)
-                          settle(next, last);
+                        one_done();
                       },
-                      [this, next, last, i = targets[k]](caf::error& cause) {
+                      [this, one_done, i = targets[k]](caf::error& cause) {
                         auto e = from_caf(cause);
                         if (e.code != errc::pad_conflict && e.code != errc::stale_counter)
                           return fail_with(std::move(e));
                         page[i].skip = true;
                         ++totals.in_use_elsewhere;
-                        if (--waiting == 0)
-                          settle(next, last);
+                        one_done();
                       });
           },
           failing());
 }
 
 // Tells the index what it did not know.
-void purge_operation_state::settle(std::uint64_t next, bool last) {
+void purge_operation_state::settle(std::function<void()> then) {
   if (over)
     return;
-  auto pads = std::make_shared<std::vector<pad_ref>>();
-  for (const auto& c : page) {
+  auto which = std::make_shared<std::vector<std::size_t>>();
+  for (std::size_t i = 0; i < page.size(); ++i) {
+    const auto& c = page[i];
     const auto known = c.free_counter && c.stored.value_or(0) <= *c.free_counter;
     // A number above all that was ever used, and not in the store, is as good as new.
     if (!c.skip && !known && (c.stored || c.known_range))
-      pads->push_back({c.number, c.stored.value_or(0)});
+      which->push_back(i);
   }
-  if (pads->empty() || request.dry_run)
-    return page_done(next, last);
-  commit(pads, 0, pads->size(), [this, next, last] { page_done(next, last); });
+  if (which->empty() || request.dry_run)
+    return then();
+  commit(which, 0, which->size(), std::move(then));
 }
 
 // When another writer has taken one of them, the others are still to be freed: halve until the one is alone.
-void purge_operation_state::commit(std::shared_ptr<std::vector<pad_ref>> pads, std::size_t from, std::size_t count,
+void purge_operation_state::commit(std::shared_ptr<std::vector<std::size_t>> which, std::size_t from, std::size_t count,
                                    std::function<void()> then) {
+  if (over)
+    return;
   free_pads_op op;
-  op.pads.assign(pads->begin() + static_cast<std::ptrdiff_t>(from), pads->begin() + static_cast<std::ptrdiff_t>(from + count));
+  for (auto i = from; i < from + count; ++i) {
+    const auto& c = page[(*which)[i]];
+    op.pads.push_back({c.number, c.stored.value_or(0)});
+  }
   self->request(options.index, options.timeout, commit_atom_v, commit_request{{std::move(op)}, {}})
-      .then([then](commit_result) { then(); },
-            [this, pads, from, count, then](caf::error& cause) {
-              auto e = from_caf(cause);
-              if (e.code != errc::pad_conflict)
-                return fail_with(std::move(e));
-              if (count == 1) {
-                ++totals.in_use_elsewhere;
-                return then();
-              }
-              const auto half = count / 2;
-              commit(pads, from, half, [=, this] { commit(pads, from + half, count - half, then); });
-            });
+      .then(
+          [this, which, from, count, then](commit_result) {
+            if (over)
+              return;
+            for (auto i = from; i < from + count; ++i) {
+              auto& c = page[(*which)[i]];
+              c.free_counter = c.stored.value_or(0);
+            }
+            then();
+          },
+          [this, which, from, count, then](caf::error& cause) {
+            auto e = from_caf(cause);
+            if (e.code != errc::pad_conflict)
+              return fail_with(std::move(e));
+            if (over)
+              return;
+            if (count == 1) {
+              page[(*which)[from]].skip = true;
+              ++totals.in_use_elsewhere;
+              return then();
+            }
+            const auto half = count / 2;
+            commit(which, from, half, [=, this] { commit(which, from + half, count - half, then); });
+          });
 }
 
 void purge_operation_state::page_done(std::uint64_t next, bool last) {
@@ -246,9 +272,9 @@ purge_operation_actor::behavior_type purge_operation(purge_operation_state::self
   self->set_down_handler([cancel](caf::down_msg&) { cancel(); });
   return {
       [s, self](purge_atom, purge_request& request) -> caf::result<purge_result> {
-        auto promise = self->make_response_promise<purge_result>();
-        if (auto asking = self->current_sender())
+        if (auto asking = self->current_sender())  // before the promise, which takes it with it
           self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        auto promise = self->make_response_promise<purge_result>();
         s->start(std::move(request), promise);
         return promise;
       },

@@ -42,8 +42,9 @@ struct purge_operation_state {
   void look(std::uint64_t next, bool last);
   void looked(std::uint64_t next, bool last);
   void wipe(std::uint64_t next, bool last);
-  void settle(std::uint64_t next, bool last);
-  void commit(std::shared_ptr<std::vector<pad_ref>> pads, std::size_t from, std::size_t count,
+  void settle(std::function<void()> then);
+  // Frees the pads of these candidates; those that are another writer's by now are to be skipped.
+  void commit(std::shared_ptr<std::vector<std::size_t>> which, std::size_t from, std::size_t count,
               std::function<void()> then);
   void page_done(std::uint64_t next, bool last);
   void fail_with(error e);

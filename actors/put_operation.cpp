@@ -51,6 +51,8 @@ void put_operation_state::start(put_request r, caf::typed_response_promise<put_r
   if (request.key.empty() || request.key.size() > max_key_bytes)
     return fail_with({errc::invalid_argument, "a key has from 1 to 4096 bytes; this one has "
                                                   + std::to_string(request.key.size())});
+  if (from_stream())
+    self->monitor(std::get<chunk_source_actor>(request.source));
   look_up();
 }
 
@@ -558,13 +560,19 @@ void put_operation_state::give_back_pads() {
 put_operation_actor::behavior_type put_operation(put_operation_state::self_pointer self, put_options options) {
   auto* s = &self->state;
   s->options = std::move(options);
-  // Only the asking actor is monitored.
-  self->set_down_handler([s](caf::down_msg&) { s->cancel(); });
+  // Monitored are the asking actor and the source.
+  self->set_down_handler([s](caf::down_msg& down) {
+    const auto* source = std::get_if<chunk_source_actor>(&s->request.source);
+    if (source == nullptr || down.source != source->address())
+      s->cancel();
+    else if (!s->source_ended)
+      s->fail_with({errc::io_error, "the source ended before the value did"});
+  });
   return {
       [s, self](put_atom, put_request& request) -> caf::result<put_result> {
-        auto promise = self->make_response_promise<put_result>();
-        if (auto asking = self->current_sender())
+        if (auto asking = self->current_sender())  // before the promise, which takes it with it
           self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        auto promise = self->make_response_promise<put_result>();
         s->start(std::move(request), promise);
         return promise;
       },

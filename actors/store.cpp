@@ -80,7 +80,11 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
       auto operation = self->spawn(purge_operation, self->state.purge);
       self->request(operation, caf::infinite, purge_atom_v, std::move(wipe))
           .then([promise](purge_result&) mutable { promise.deliver(done{}); },
-                [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+                [promise](caf::error& cause) mutable {
+                  promise.deliver(to_caf({errc::io_error, "the key is removed, but what it held could not be wiped: "
+                                                              + to_string(from_caf(cause))
+                                                              + ". purge --wipe does it when the store is well again"}));
+                });
     };
     self->request(self->state.index, self->state.put.timeout, commit_atom_v, std::move(change))
         .then(std::move(removed), [=](caf::error& cause) mutable {

@@ -69,7 +69,7 @@ result<places> find_places(const global_options& options) {
   where.store_given = !url.empty();
   auto store = parse_store_url(where.store_given ? url : "local:" + where.home + "/store");
   if (!store)
-    return fail(errc::invalid_argument, store.error().message);
+    return fail(errc::invalid_argument, "the store " + in_quotes(url) + ": " + store.error().message);
   where.store = std::move(*store);
   if (!options.threads.empty()) {
     auto threads = parse_number(options.threads, "--threads");

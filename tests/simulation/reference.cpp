@@ -31,6 +31,16 @@ reference::reference(const seed& owner, pad_engine& engine) : engine_(engine), k
   derive(space::log, pad_space::log, 0, 32);
 }
 
+std::string_view reference::name_of_space(space where) {
+  switch (where) {
+    case space::root: return "root";
+    case space::log: return "log slot";
+    case space::part: return "part";
+    case space::data: break;
+  }
+  return "pad";
+}
+
 void reference::violate(std::string what) {
   if (!violation_)
     violation_ = "at commit " + text(state_.sequence()) + ": " + std::move(what);
@@ -68,6 +78,9 @@ void reference::wrote(const bytes& record) {
   auto at = locate(header->address);
   if (!at)
     return violate("a pad was written that is far beyond all others");
+  if (on_write)
+    on_write(std::string(name_of_space(at->where)) + " " + text(at->number) + " written at counter " + text(header->counter)
+             + (header->blank ? ", blank" : ""));
   switch (at->where) {
     case space::root: return wrote_root(record, header->counter);
     case space::log: return wrote_log(record, at->number, header->counter);
@@ -496,7 +509,8 @@ result<void> observed_engine::put(const bytes& record) {
   auto header = parse_header(record);
   auto before = header ? engine_->head(header->address) : fail(errc::pad_not_found, "");
   auto taken = engine_->put(record);
-  if (taken && (!before || parse_header(*before)->counter != header->counter))
+  const auto repeated = std::ranges::any_of(batch_, [&](const bytes& earlier) { return earlier == record; });
+  if (taken && !repeated && (!before || parse_header(*before)->counter != header->counter))
     batch_.push_back(record);
   return taken;
 }

@@ -7,6 +7,7 @@
 // that somebody tried to put under that key, its precondition held, and it was stored no more often than it was tried.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,8 @@ class reference {
   // -- from the engine ----------------------------------------------------------------------------------------------------
   void wrote(const bytes& record);
   void erased(const pad_address& address);
+
+  std::function<void(std::string)> on_write;   // for a log of what happens
 
   // -- from the clients ---------------------------------------------------------------------------------------------------
   std::size_t begin(attempt a);
@@ -93,6 +96,7 @@ class reference {
     std::string content;
   };
 
+  static std::string_view name_of_space(space where);
   std::optional<place> locate(const pad_address& address);
   void derive(space where, pad_space pads, std::uint64_t from, std::uint64_t count);
   void wrote_root(const bytes& record, std::uint64_t counter);

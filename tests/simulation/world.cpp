@@ -43,6 +43,11 @@ bool is_about_the_store(errc code) {
          || code == errc::io_error;
 }
 
+bool logging() {
+  static const bool wanted = std::getenv("MUTANT_SIMULATION_LOG") != nullptr;
+  return wanted;
+}
+
 caf::behavior client_actor(caf::stateful_actor<std::unique_ptr<client>>* self, world* w, const instance_ptr& home,
                            const std::function<void(client&)>& start) {
   self->state = std::make_unique<client>(self, *w, home);
@@ -72,6 +77,8 @@ world::world(const settings& s)
     behind_ = system_.system().spawn(memory_store, std::static_pointer_cast<pad_engine>(engine_));
   }
   adopt(nullptr);
+  if (logging())
+    reference_.on_write = [this](const std::string& line) { log(line); };
   system_.after_step = [this](caf::actor_id id) {
     auto at = actors_.find(id);
     adopt(at != actors_.end() ? at->second.first : nullptr);
@@ -86,8 +93,7 @@ world::~world() {
 }
 
 void world::log(const std::string& line) {
-  static const bool wanted = std::getenv("MUTANT_SIMULATION_LOG") != nullptr;
-  if (wanted)
+  if (logging())
     std::cerr << "[" << system_.steps() << " "
               << std::chrono::duration_cast<std::chrono::milliseconds>(system_.now().time_since_epoch()).count() << "ms #"
               << reference_.sequence() << "] " << line << "\n";

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# ctest: TIMEOUT 300
+"""Flipped bits in a store: a damaged chunk costs one value and says which; a damaged index is refused, and nothing is written."""
+import random
+
+from mutant_system import *
+
+noise = random.Random(20240503)
+
+# Offsets into a record (docs/format.md, "Records").
+COUNTER, LENGTH, ADDRESS, HASH, SIGNATURE, PAYLOAD = 8, 24, 32, 64, 96, 160
+
+
+def new_records(h, work):
+    """Runs work and returns what is new in the data file: (address, counter) -> copies."""
+    before = records(h.data_file) if h.data_file.exists() else {}
+    work()
+    return {at: copies for at, copies in records(h.data_file).items() if at not in before}
+
+
+def test_a_damaged_chunk():
+    with Home() as h:
+        h.put("other", noise.randbytes(2 * CHUNK))
+        h.put("small", b"in the index")
+        others = {key: h.get(key) for key in ("other", "small")}
+        value = noise.randbytes(3 * CHUNK)
+        made = new_records(h, lambda: h.put("broken", value))
+        chunks = [copies for copies in made.values() if copies[0].payload == CHUNK + 40]
+        assert len(chunks) == 3
+        noticed = set()
+        for copies in chunks:
+            places = [PAYLOAD, PAYLOAD + 24, PAYLOAD + noise.randrange(CHUNK), copies[0].size - 1, COUNTER, COUNTER + 7, LENGTH, 0, 4, 5, 6,
+                      16, 28, ADDRESS]
+            for byte in noise.sample(places, 6) + [PAYLOAD + 1000]:
+                flip(h.data_file, copies, byte, noise.randrange(8))
+                saved = h.data_file.read_bytes()
+                got = h.run("get", "broken", "--json", h.path("target"))
+                got.expect(INTEGRITY, err=["'broken'", "chunk ", "pad "])
+                assert not h.path("target").exists()
+                noticed.add(got.json["error"]["code"])
+                number = int(got.err.split("chunk ")[1].split()[0])
+                # The rest of the value, and everything else, is still to be had.
+                for other in {0, 1, 2} - {number}:
+                    part = value[other * CHUNK:(other + 1) * CHUNK]
+                    h.run("get", "broken", "--range", f"{other * CHUNK}-{(other + 1) * CHUNK - 1}").expect(out=part)
+                for key, content in others.items():
+                    assert h.get(key) == content
+                assert h.data_file.read_bytes() == saved, "looking has written something"
+                h.data_file.write_bytes(saved)
+                restore(h, saved, copies, byte)
+                assert h.get("broken")[:100] == value[:100]
+        print("  ", sorted(noticed))
+        # Put again, it is whole again: what still fits its fingerprint is not taken on trust.
+        flip(h.data_file, chunks[1], PAYLOAD + 5)
+        h.run("get", "broken").expect(INTEGRITY)
+        h.run("rm", "broken").expect()
+        h.put("broken", value)
+        assert h.get("broken") == value
+
+
+def restore(h, saved, copies, byte):
+    """Puts the original byte back, whichever bit it was."""
+    for bit in range(8):
+        h.data_file.write_bytes(saved)
+        flip(h.data_file, copies, byte, bit)
+        if h.run("get", "broken", "/dev/null").code == OK:
+            return
+    raise AssertionError(f"byte {byte} cannot be repaired")
+
+
+def index_is_refused(h, at, byte, bit=0, what="log"):
+    """Flips a bit in every copy of the record `at` = (address, counter); whatever is tried then is refused."""
+    copies = records(h.data_file)[at]
+    flip(h.data_file, copies, byte, bit)
+    try:
+        h.forget_cache()
+        before = content_of(h.folder)
+        for words in (["get", "first"], ["ls"], ["put", "new"], ["rm", "first"], ["stats"]):
+            refused = h.run(*words, "--json", *([h.folder / "target"] if words[0] == "get" else []), stdin=b"1", timeout=60)
+            assert refused.code == INTEGRITY and refused.json["error"]["code"] == "index_corrupt", f"byte {byte}, bit {bit}: {refused}"
+            assert what in refused.err and "estore" in refused.err, f"byte {byte}: it does not say what to do: {refused}"
+        assert content_of(h.folder) == before, f"something was written: {set(content_of(h.folder)) ^ set(before)}"
+    finally:
+        flip(h.data_file, copies, byte, bit)
+    assert h.get("first") == b"1"
+
+
+def test_a_damaged_log():
+    with Home() as h:
+        h.put("first", b"1")
+        logs = []
+        for n in range(4):
+            made = new_records(h, lambda: h.put(f"key {n}", noise.randbytes(300)))
+            assert len(made) == 1, made
+            logs.extend(made)
+        # Every place of one in the middle; the last must not pass for the end of the log.
+        for byte in (0, 4, 5, 16, LENGTH, ADDRESS, COUNTER, COUNTER + 1, COUNTER + 7, PAYLOAD, PAYLOAD + 24, PAYLOAD + 100):
+            index_is_refused(h, logs[1], byte, 1)
+        for byte in (PAYLOAD + 30, COUNTER, 5, 0):
+            index_is_refused(h, logs[-1], byte, 1)
+        assert h.keys() == ["first", "key 0", "key 1", "key 2", "key 3"]
+
+
+def test_a_damaged_root():
+    with Home() as h:
+        made = new_records(h, lambda: h.put("first", b"1"))
+        assert len(made) == 2
+        # The root of an empty index, and the first commit, which is the longer one.
+        root = min(made, key=lambda at: made[at][0].size)
+        for byte in (0, 4, 16, LENGTH, ADDRESS, COUNTER + 1, PAYLOAD, PAYLOAD + 30):
+            index_is_refused(h, root, byte, noise.randrange(8), "root")
+
+
+def test_a_damaged_snapshot():
+    if SANITIZED:
+        raise Skip("takes half a thousand commits")
+    with Home() as h:
+        h.put("first", b"1")
+        keys = [f"key {i:03}" for i in range(280)]
+        for key in keys:
+            h.put(key, b"")
+        seen = records(h.data_file)
+        h.run("rm", *keys[1:]).expect()  # one commit each: more than half the ring is used, and a snapshot is due
+        index = h.run("stats", "--json").expect().json["index"]
+        assert index["snapshot_sequence"] > 0 and index["snapshot_parts"] > 0, index
+        h.forget_cache()
+        assert h.keys() == ["first", "key 000"], "the snapshot has lost something"
+        # Which record is the part? The one whose damage is named so.
+        fresh = [at for at in records(h.data_file) if at not in seen]
+        for at in sorted(fresh, key=lambda at: -records(h.data_file)[at][0].size):
+            copies = records(h.data_file)[at]
+            flip(h.data_file, copies, PAYLOAD + 40)
+            h.forget_cache()
+            refused = h.run("ls")
+            flip(h.data_file, copies, PAYLOAD + 40)
+            if refused.code == INTEGRITY and "snapshot part" in refused.err:
+                for byte in (PAYLOAD + 25, COUNTER, 0):
+                    index_is_refused(h, at, byte, 1, "snapshot part")
+                return
+        raise AssertionError("no snapshot part found")
+
+
+if __name__ == "__main__":
+    main(globals())
