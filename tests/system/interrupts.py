@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # ctest: TIMEOUT 200
 """Ctrl-C and its relatives, the progress bar, and questions on a terminal."""
-import fcntl, json, os, pty, random, select, signal, struct, subprocess, termios, time
+import contextlib, fcntl, json, os, pty, random, select, signal, struct, subprocess, termios, time
 
 from mutant_system import *
 
@@ -14,6 +14,7 @@ class Terminal:
 
     def __init__(self, h, *words, everything=False, env=None, **popen):
         self.master, slave = pty.openpty()
+        os.set_blocking(self.master, False)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
 
         def own_terminal():
@@ -28,7 +29,8 @@ class Terminal:
 
     def read(self, seconds=0.1):
         if select.select([self.master], [], [], seconds)[0]:
-            self.shown += os.read(self.master, 65536)
+            with contextlib.suppress(BlockingIOError):
+                self.shown += os.read(self.master, 65536)
         return self.shown
 
     def expect(self, text):
