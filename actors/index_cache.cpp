@@ -1,6 +1,7 @@
 // What this machine remembers of the index: how far the store had come ("seen"), and the state of some while ago ("cache").
 #include <algorithm>
 
+#include "actors/ask.hpp"
 #include "actors/index.hpp"
 #include "core/index/ring.hpp"
 
@@ -15,7 +16,7 @@ constexpr std::size_t frames_in_flight = 4;
 void index_actor_state::open_cache(next_step then) {
   if (options.cache_path.empty() || cache_opened)
     return then();
-  self->request(options.decoders, options.timeout, open_atom_v, open_cache_job{options.cache_path})
+  ask(self, options.decoders, options.timeout, open_atom_v, open_cache_job{options.cache_path})
       .then(
           [this, then](opened_cache& opened) {
             cache_opened = true;
@@ -95,7 +96,7 @@ void index_actor_state::load_cache_frames(std::shared_ptr<const opened_root> fro
   auto group = std::make_shared<std::vector<part_ptr>>(end - at);
   auto left = std::make_shared<std::size_t>(end - at);
   for (auto i = at; i < end; ++i)
-    self->request(options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
+    ask(self, options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
         .then(
             [this, from, group, left, at, end, i](part_ptr& part) {
               (*group)[i - at] = std::move(part);
@@ -121,7 +122,7 @@ void index_actor_state::check_last_seen(next_step then) {
   if (data.sequence() < seen.sequence)
     return fail_all(rollback(seen, "commit " + std::to_string(data.sequence()) + " as its last"));
   with_slot_addresses(seen.sequence, 1, [this, seen, then](std::vector<pad_address> address) {
-    self->request(options.pads, options.timeout, head_atom_v, pad_query{address.front()})
+    ask(self, options.pads, options.timeout, head_atom_v, pad_query{address.front()})
         .then(
             [this, seen, then](bytes& head) {
               auto header = parse_header(head);
@@ -169,7 +170,7 @@ void index_actor_state::save_cache(bool with_state, std::function<void(result<vo
     job.state = std::make_shared<const frozen_index>(data.freeze());
     job.summary = {sequence, data.next_pad(), known_root.ring_slots, root_counter, {}};
   }
-  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job))
       .then(
           [this, with_state, sequence, then](done) {
             saving_cache = false;

@@ -1,6 +1,7 @@
 // Opening the index, reading the log forward, writing commits.
 #include <algorithm>
 
+#include "actors/ask.hpp"
 #include "actors/index.hpp"
 #include "core/index/codec.hpp"
 #include "core/index/ring.hpp"
@@ -77,7 +78,7 @@ void index_actor_state::open() {
         return open_from(*there);
       // No root: a store without an index, or one that lost it. The first commit of any index lies in slot 1.
       with_slot_addresses(1, 1, [this](std::vector<pad_address> first) {
-        self->request(options.pads, options.timeout, head_atom_v, pad_query{first.front()})
+        ask(self, options.pads, options.timeout, head_atom_v, pad_query{first.front()})
             .then(
                 [this](bytes&) {
                   // Another process may have created both just now.
@@ -102,7 +103,7 @@ void index_actor_state::open() {
       });
     });
   };
-  self->request(options.decoders, options.timeout, address_atom_v, address_job{pad_space::root, {0}})
+  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::root, {0}})
       .then(
           [this, start](address_list& addresses) {
             root_address = addresses.front();
@@ -116,10 +117,10 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
 }
 
 void index_actor_state::load_root(std::function<void(std::optional<opened_root>)> then, std::function<void(error)> failed) {
-  self->request(options.pads, options.timeout, get_atom_v, pad_query{root_address})
+  ask(self, options.pads, options.timeout, get_atom_v, pad_query{root_address})
       .then(
           [this, then, failed](bytes& record) {
-            self->request(options.decoders, options.timeout, open_atom_v, open_root_job{std::move(record)})
+            ask(self, options.decoders, options.timeout, open_atom_v, open_root_job{std::move(record)})
                 .then([then](opened_root& opened) { then(std::move(opened)); },
                       [failed](caf::error& cause) { failed(from_caf(cause)); });
           },
@@ -181,15 +182,15 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
   address_job job{pad_space::part, {}};
   for (auto i = at; i < end; ++i)
     job.numbers.push_back(parts[i].pad.number);
-  self->request(options.decoders, options.timeout, address_atom_v, std::move(job))
+  ask(self, options.decoders, options.timeout, address_atom_v, std::move(job))
       .then(
           [this, from, at, group, arrived, gone](address_list& addresses) {
             for (std::size_t i = 0; i < addresses.size(); ++i) {
               const auto& part = from->what.parts[at + i];
-              self->request(options.pads, options.timeout, get_atom_v, pad_query{addresses[i]})
+              ask(self, options.pads, options.timeout, get_atom_v, pad_query{addresses[i]})
                   .then(
                       [this, part, group, i, arrived, gone](bytes& record) {
-                        self->request(options.decoders, options.timeout, open_atom_v,
+                        ask(self, options.decoders, options.timeout, open_atom_v,
                                       open_part_job{std::move(record), part})
                             .then(
                                 [group, i, arrived](part_ptr& opened) {
@@ -255,7 +256,7 @@ void index_actor_state::with_slot_addresses(std::uint64_t first, std::size_t cou
   if (missing.numbers.empty())
     return collect();
   auto numbers = missing.numbers;
-  self->request(options.decoders, options.timeout, address_atom_v, std::move(missing))
+  ask(self, options.decoders, options.timeout, address_atom_v, std::move(missing))
       .then(
           [this, numbers, collect](address_list& addresses) {
             for (std::size_t i = 0; i < numbers.size(); ++i)
@@ -287,7 +288,7 @@ void index_actor_state::fetch_log(std::uint64_t first, std::vector<pad_address> 
       apply_fetched(first, std::move(*records), then);
   };
   for (std::size_t i = 0; i < addresses.size(); ++i)
-    self->request(options.pads, options.timeout, get_atom_v, pad_query{addresses[i]})
+    ask(self, options.pads, options.timeout, get_atom_v, pad_query{addresses[i]})
         .then(
             [records, i, arrived](bytes& record) {
               (*records)[i] = std::move(record);
@@ -358,7 +359,7 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
   auto window = records.size();
   for (std::size_t i = 0; i < present; ++i) {
     log_bytes_since_root += records[i]->size();
-    self->request(options.decoders, options.timeout, open_atom_v,
+    ask(self, options.decoders, options.timeout, open_atom_v,
                   open_commit_job{std::move(*records[i]), first + i, slots})
         .then(
             [this, decoded, left, i, all, later, window, newest, then, at_end](commit_ptr& opened) {
@@ -401,7 +402,7 @@ void index_actor_state::check_end(std::uint64_t end, const std::optional<bytes>&
 }
 
 void index_actor_state::check_slot(const bytes& record, std::uint64_t sequence, next_step then) {
-  self->request(options.decoders, options.timeout, open_atom_v, open_commit_job{record, sequence, known_root.ring_slots})
+  ask(self, options.decoders, options.timeout, open_atom_v, open_commit_job{record, sequence, known_root.ring_slots})
       .then([then](commit_ptr&) { then(); },
             [this, sequence](caf::error& cause) { fail_all(damaged_commit(sequence, from_caf(cause))); });
 }
@@ -577,12 +578,12 @@ void index_actor_state::write_commit() {
   what->sequence = data.sequence() + 1;
   what->writer = options.writer;
   what->operations = batch->operations();
-  self->request(options.decoders, options.timeout, seal_atom_v, seal_commit_job{std::move(what), known_root.ring_slots})
+  ask(self, options.decoders, options.timeout, seal_atom_v, seal_commit_job{std::move(what), known_root.ring_slots})
       .then(
           [this](bytes& record) {
             const auto size_bytes = record.size();
             const auto hash = parse_header(record)->hash;
-            self->request(options.pads, options.timeout, put_atom_v, std::move(record))
+            ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
                 .then([this, size_bytes, hash](done) { committed(size_bytes, hash); },
                       [this](caf::error& cause) { commit_refused(from_caf(cause)); });
           },

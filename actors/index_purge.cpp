@@ -1,6 +1,7 @@
 // The index's side of purge: which pads nobody uses, and which snapshot parts no root names.
 #include <algorithm>
 
+#include "actors/ask.hpp"
 #include "actors/index.hpp"
 
 namespace mutant {
@@ -111,7 +112,7 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
     auto again = weak.lock();
     if (w->at == w->addresses.size())
       return finish();
-    self->request(options.pads, options.timeout, head_atom_v, pad_query{w->addresses[w->at]})
+    ask(self, options.pads, options.timeout, head_atom_v, pad_query{w->addresses[w->at]})
         .then(
             [w, again](bytes& head) {
               if (auto header = parse_header(head))
@@ -126,7 +127,7 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
               (*again)();
             });
   };
-  self->request(options.decoders, options.timeout, address_atom_v, address_job{pad_space::part, std::move(numbers)})
+  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::part, std::move(numbers)})
       .then(
           [w, step](address_list& addresses) {
             w->addresses = std::move(addresses);

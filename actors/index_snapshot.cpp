@@ -5,6 +5,7 @@
 // and deltas go on; the root that names it keeps the deltas that are younger than it.
 #include <algorithm>
 
+#include "actors/ask.hpp"
 #include "actors/index.hpp"
 
 namespace mutant {
@@ -63,7 +64,7 @@ void index_actor_state::start_delta() {
   auto frozen = std::make_shared<const frozen_index>(data.freeze());
   const auto sequence = frozen->sequence;
   const auto next_pad = frozen->next_pad;
-  self->request(options.decoders, options.timeout, cut_atom_v, cut_delta_job{frozen, changes, options.max_part_bytes})
+  ask(self, options.decoders, options.timeout, cut_atom_v, cut_delta_job{frozen, changes, options.max_part_bytes})
       .then(
           [=, this](part_list& parts) {
             write_parts(std::move(parts), false, sequence, {},
@@ -127,7 +128,7 @@ void index_actor_state::start_compaction() {
 }
 
 void index_actor_state::compact_next() {
-  self->request(options.decoders, options.timeout, cut_atom_v, cut_part_job{compacting->cutter})
+  ask(self, options.decoders, options.timeout, cut_atom_v, cut_part_job{compacting->cutter})
       .then(
           [this](part_ptr& part) {
             if (!compacting)
@@ -207,11 +208,11 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
                                    std::function<void(result<part_ref>)> then) {
   next_part = std::max(next_part, known_root.next_part);
   const auto number = next_part++;
-  self->request(options.decoders, options.timeout, seal_atom_v, seal_part_job{part, number})
+  ask(self, options.decoders, options.timeout, seal_atom_v, seal_part_job{part, number})
       .then(
           [=, this](bytes& record) {
             part_ref at{{number, 1}, sequence, record.size() - record_header_bytes - private_overhead_bytes, base};
-            self->request(options.pads, options.timeout, put_atom_v, std::move(record))
+            ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
                 .then([then, at](done) { then(at); },
                       [=, this](caf::error& cause) {
                         auto e = from_caf(cause);
@@ -236,11 +237,11 @@ void index_actor_state::blank_parts(const std::vector<part_ref>& parts) {
       job.pads.push_back({part.pad.number, part.pad.counter + 1});
   if (job.pads.empty())
     return;
-  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job))
       .then(
           [this](record_list& blanks) {
             for (auto& blank : blanks)
-              self->request(options.pads, options.timeout, put_atom_v, std::move(blank))
+              ask(self, options.pads, options.timeout, put_atom_v, std::move(blank))
                   .then([](done) {}, [](caf::error&) {});
           },
           [](caf::error&) {});
@@ -252,11 +253,11 @@ void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
   seal_blank_job job{pad_space::part, {}};
   for (const auto& part : parts)
     job.pads.push_back({part.pad.number, part.pad.counter + 1});
-  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job))
       .then(
           [this](record_list& blanks) {
             for (auto& blank : blanks)
-              self->request(options.pads, options.timeout, erase_atom_v, std::move(blank))
+              ask(self, options.pads, options.timeout, erase_atom_v, std::move(blank))
                   .then([](done) {}, [](caf::error&) {});
           },
           [](caf::error&) {});
@@ -266,7 +267,7 @@ void index_actor_state::replace_root(root next, root_written then) {
   root_busy = true;
   auto what = std::make_shared<const root>(std::move(next));
   const auto counter = root_counter + 1;
-  self->request(options.decoders, options.timeout, seal_atom_v, seal_root_job{what, counter})
+  ask(self, options.decoders, options.timeout, seal_atom_v, seal_root_job{what, counter})
       .then([=, this](bytes& record) { put_root(what, counter, std::move(record), then); },
             [=, this](caf::error& cause) {
               root_busy = false;
@@ -280,7 +281,7 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
     root_busy = false;
     return;  // nothing is written any more
   }
-  self->request(options.pads, options.timeout, put_atom_v, record)
+  ask(self, options.pads, options.timeout, put_atom_v, record)
       .then(
           [=, this](done) {
             // The index may have been loaded anew meanwhile, from this root or from one that was built on it.

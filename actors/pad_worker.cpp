@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/ask.hpp"
+
 namespace mutant {
 
 namespace {
@@ -20,7 +22,7 @@ error in_doubt(error e) {
 template <class Out, class... Args>
 void attempt(self_pointer self, caf::typed_response_promise<Out> promise, unsigned failed, bool doubt, Args... args) {
   auto& options = self->state.options;
-  self->request(options.store, options.timeout, args...)
+  ask(self, options.store, options.timeout, args...)
       .then([promise](Out& out) mutable { promise.deliver(std::move(out)); },
             [self, promise, failed, doubt, args...](caf::error& cause) mutable {
               auto e = from_caf(cause);

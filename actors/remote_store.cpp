@@ -260,12 +260,14 @@ remote_store_state::actor_type::behavior_type remote_store(self_pointer self, re
   s.none_connected();
   return {
       [self](put_atom atom, bytes& record) {
-        return self->state.take<done>(record.size(), false, atom, std::move(record));
+        const auto size = record.size();
+        return self->state.take<done>(size, false, atom, std::move(record));
       },
       [self](get_atom atom, pad_query query) { return self->state.take<bytes>(max_record_bytes, true, atom, query); },
       [self](head_atom atom, pad_query query) { return self->state.take<bytes>(record_header_bytes, true, atom, query); },
       [self](erase_atom atom, bytes& blank) {
-        return self->state.take<done>(blank.size(), false, atom, std::move(blank));
+        const auto size = blank.size();
+        return self->state.take<done>(size, false, atom, std::move(blank));
       },
       [self](stats_atom atom) { return self->state.take<pad_store_stats>(record_header_bytes, true, atom); },
       [](deferred& later) { later.run(); },

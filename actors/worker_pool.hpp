@@ -2,12 +2,14 @@
 //
 // One message at a time goes to a worker, so nothing queues behind a slow one while another is idle. Shape: a queue of at
 // most max_queued messages (overloaded beyond), N workers. A worker that dies is replaced; the message that it held is
-// answered with `unreachable`. Every answer comes within `timeout` of its start or is answered with `timeout`, and the
-// worker that hangs is counted busy until it does answer or goes down.
+// answered with `unreachable`. What a worker does not answer within `timeout` (and a sixteenth of it) of its start is answered
+// with `timeout`, and that worker gets nothing new until it does answer or goes down. Waiting in the queue does not count.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
+#include <memory>
 
 #include "actors/interfaces.hpp"
 
@@ -22,23 +24,36 @@ struct worker_pool_options {
   std::function<Worker()> spawn;   // makes one worker; called in the pool's own context, again for each that died
 };
 
+// The workers' interface, and the pool's own messages to itself.
+template <class Worker>
+using worker_pool_actor = typename Worker::template extend<reacts_to<deferred>>;
+
 template <class Worker>
 struct worker_pool_state {
-  // Runs one piece of work on a worker.
-  using job = std::function<void(const Worker&)>;
+  // One message: how to pass it to a worker, and how to answer it without one.
+  struct job {
+    std::function<void(const Worker&)> run;
+    std::function<void(const error&)> fail;
+  };
+  struct busy_worker {
+    Worker worker;
+    std::function<void(const error&)> fail;    // empty: answered with timeout already
+    caf::actor_clock::time_point until;
+  };
 
   static inline const char* name = "worker_pool";
   worker_pool_options<Worker> options;
   std::vector<Worker> idle;
-  std::vector<Worker> busy;
+  std::vector<busy_worker> busy;
   std::deque<job> waiting;
+  bool watching = false;                       // a look at the clock is due
 };
 
 namespace detail {
 
 template <class Worker>
 struct pool_logic {
-  using self_pointer = typename Worker::template stateful_pointer<worker_pool_state<Worker>>;
+  using self_pointer = typename worker_pool_actor<Worker>::template stateful_pointer<worker_pool_state<Worker>>;
 
   static void add_worker(self_pointer self) {
     auto worker = self->state.options.spawn();
@@ -53,15 +68,16 @@ struct pool_logic {
       s.idle.pop_back();
       auto work = std::move(s.waiting.front());
       s.waiting.pop_front();
-      s.busy.push_back(worker);
-      work(worker);
+      s.busy.push_back({worker, std::move(work.fail), self->clock().now() + s.options.timeout});
+      work.run(worker);
     }
+    watch(self);
   }
 
   static void finished(self_pointer self, const Worker& worker) {
     auto& s = self->state;
     // A worker that went down meanwhile is in neither list.
-    if (std::erase(s.busy, worker) != 0)
+    if (std::erase_if(s.busy, [&](const auto& b) { return b.worker == worker; }) != 0)
       s.idle.push_back(worker);
     dispatch(self);
   }
@@ -69,9 +85,39 @@ struct pool_logic {
   static void replace(self_pointer self, const caf::actor_addr& gone) {
     auto& s = self->state;
     auto is_gone = [&](const Worker& w) { return caf::actor_cast<caf::actor_addr>(w) == gone; };
-    if (std::erase_if(s.idle, is_gone) + std::erase_if(s.busy, is_gone) != 0)
+    auto lost = std::erase_if(s.idle, is_gone);
+    auto at = std::ranges::find_if(s.busy, [&](const auto& b) { return is_gone(b.worker); });
+    if (at != s.busy.end()) {
+      auto fail = std::move(at->fail);
+      s.busy.erase(at);
+      ++lost;
+      if (fail)
+        fail({errc::unreachable, "a worker of " + s.options.name + " died over the request"});
+    }
+    if (lost != 0)
       add_worker(self);
     dispatch(self);
+  }
+
+  // One look at the clock for all, instead of a timer for each request.
+  static void watch(self_pointer self) {
+    auto& s = self->state;
+    auto unanswered = std::ranges::any_of(s.busy, [](const auto& b) { return b.fail != nullptr; });
+    if (s.watching || !unanswered)
+      return;
+    s.watching = true;
+    self->delayed_send(self, std::max(s.options.timeout / 16, std::chrono::milliseconds(1)), deferred{[self] {
+                         self->state.watching = false;
+                         time_out(self);
+                         watch(self);
+                       }});
+  }
+
+  static void time_out(self_pointer self) {
+    auto& s = self->state;
+    for (auto& b : s.busy)
+      if (b.fail && b.until <= self->clock().now())
+        std::exchange(b.fail, nullptr)({errc::timeout, "a worker of " + s.options.name + " did not answer in time"});
   }
 
   // The handler for one message of the interface.
@@ -83,21 +129,24 @@ struct pool_logic {
         return to_caf({errc::overloaded, s.options.name + " has " + std::to_string(s.waiting.size())
                                              + " requests waiting; try again later"});
       auto promise = self->template make_response_promise<Out>();
-      s.waiting.push_back([self, promise, args = std::make_tuple(std::move(in)...)](const Worker& worker) mutable {
-        auto ok = [self, promise, worker](Out& out) mutable {
-          promise.deliver(std::move(out));
+      // Delivering takes the promise's sender away: who comes second, the worker or the clock, answers nobody.
+      auto shared = std::make_shared<caf::typed_response_promise<Out>>(promise);
+      auto run = [self, shared, args = std::make_tuple(std::move(in)...)](const Worker& worker) mutable {
+        auto ok = [self, shared, worker](Out& out) {
+          shared->deliver(std::move(out));
           finished(self, worker);
         };
-        auto failed = [self, promise, worker](caf::error& e) mutable {
-          promise.deliver(std::move(e));
+        auto failed = [self, shared, worker](caf::error& e) {
+          shared->deliver(std::move(e));
           finished(self, worker);
         };
         std::apply(
             [&](auto&... xs) {
-              self->request(worker, self->state.options.timeout, std::move(xs)...).then(std::move(ok), std::move(failed));
+              self->request(worker, caf::infinite, std::move(xs)...).then(std::move(ok), std::move(failed));
             },
             args);
-      });
+      };
+      s.waiting.push_back({std::move(run), [shared](const error& e) { shared->deliver(to_caf(e)); }});
       dispatch(self);
       return promise;
     };
@@ -120,23 +169,24 @@ struct pool_behavior;
 
 template <class Worker, class... Signatures>
 struct pool_behavior<Worker, caf::detail::type_list<Signatures...>> {
-  static typename Worker::behavior_type make(typename pool_logic<Worker>::self_pointer self) {
-    return {pool_route<Signatures>::template make<Worker>(self)...};
+  static typename worker_pool_actor<Worker>::behavior_type make(typename pool_logic<Worker>::self_pointer self) {
+    return {pool_route<Signatures>::template make<Worker>(self)..., [](deferred& later) { later.run(); }};
   }
 };
 
 }  // namespace detail
 
 template <class Worker>
-typename Worker::behavior_type worker_pool(
-    typename Worker::template stateful_pointer<worker_pool_state<Worker>> self, worker_pool_options<Worker> options) {
+typename worker_pool_actor<Worker>::behavior_type worker_pool(typename detail::pool_logic<Worker>::self_pointer self,
+                                                              worker_pool_options<Worker> options) {
   using logic = detail::pool_logic<Worker>;
   self->state.options = std::move(options);
   self->set_down_handler([self](caf::down_msg& down) { logic::replace(self, down.source); });
   self->set_exit_handler([self](caf::exit_msg& exit) {
-    for (auto* list : {&self->state.idle, &self->state.busy})
-      for (auto& worker : *list)
-        self->send_exit(worker, exit.reason);
+    for (auto& worker : self->state.idle)
+      self->send_exit(worker, exit.reason);
+    for (auto& b : self->state.busy)
+      self->send_exit(b.worker, exit.reason);
     self->quit(exit.reason);
   });
   for (std::size_t i = 0; i < self->state.options.workers; ++i)

@@ -28,9 +28,10 @@ int run(context& c) {
   auto word = passphrase_for_init(c);
   if (!word)
     return failed(word.error());
-  if (auto made = make_identity(c, word->text); !made)
-    return failed(made.error());
-  if (auto opened = open_for_writing(c); !opened)
+  auto owner = make_identity(c, word->text);
+  if (!owner)
+    return failed(owner.error());
+  if (auto opened = open_store(c, *owner, true); !opened)
     return failed(opened.error());
   // The answer shows that the store is there and takes questions.
   if (auto stats = c.store->stats(); !stats)

@@ -4,7 +4,7 @@
 
 #include "actors/node_server.hpp"
 #include "actors/open_store.hpp"
-#include "apps/mutant/certificates.hpp"
+#include "actors/tls_certificates.hpp"
 #include "apps/mutant/commands.hpp"
 #include "apps/mutant/node_log.hpp"
 

@@ -95,12 +95,13 @@ std::string nothing_stored_yet(const context& c) {
   return "nothing is stored yet: there is no identity at " + c.where.identity;
 }
 
-result<void> make_identity(context& c, const std::string& given) {
-  auto made = create_identity_file(c.where.identity, generate_seed(), given);
-  if (made)
-    c.out.note("made a new identity" + std::string(given.empty() ? "" : ", under the passphrase given") + ": "
-               + c.where.identity + " (keep a copy of it: without it nothing can be read)");
-  return made;
+result<seed> make_identity(context& c, const std::string& given) {
+  auto owner = generate_seed();
+  if (auto made = create_identity_file(c.where.identity, owner, given); !made)
+    return fail(made.error());
+  c.out.note("made a new identity" + std::string(given.empty() ? "" : ", under the passphrase given") + ": "
+             + c.where.identity + " (keep a copy of it: without it nothing can be read)");
+  return owner;
 }
 
 result<void> open_for_writing(context& c) {
@@ -117,12 +118,11 @@ result<void> open_for_writing(context& c) {
     auto given = given_passphrase(c.options.passphrase_file);
     if (!given)
       return fail(given.error());
-    auto made = make_identity(c, *given ? (*given)->text : std::string());
-    if (!made && made.error().code != errc::key_exists)
-      return made;
-    if (made)
+    owner = make_identity(c, *given ? (*given)->text : std::string());
+    if (owner)
       c.out.note("values are kept in " + to_string(c.where.store));
-    owner = load_identity(c);
+    else if (owner.error().code == errc::key_exists)
+      owner = load_identity(c);
   }
   if (!owner)
     return fail(owner.error());

@@ -30,8 +30,8 @@ std::string nothing_stored_yet(const context& c);
 // Opens the store for a command that writes; makes identity and store if there are none, and says where.
 result<void> open_for_writing(context& c);
 
-// A new identity. `given`: its passphrase; empty: none.
-result<void> make_identity(context& c, const std::string& given);
+// A new identity, in its file. `given`: its passphrase; empty: none. key_exists: there is one already.
+result<seed> make_identity(context& c, const std::string& given);
 // Opens the store with this identity. `create`: make a local store that is not there.
 result<void> open_store(context& c, const seed& owner, bool create);
 

@@ -25,17 +25,21 @@ class pad_engine {
   virtual ~pad_engine() = default;
 
   // -- writing: one thread; puts take effect together, at commit ------------------------------------------------------
+  // A batch may hold a lock that other processes wait for: commit soon, in the thread that put. An engine with an open
+  // batch is destroyed in that thread too; the batch is then forgotten.
 
   // Adds a write to the open batch (and opens one). The write rule, against what is stored and what the batch holds:
   // absent or lower counter: taken. Same counter and same bytes: ok again. Same counter, other bytes: pad_conflict;
   // lower counter: stale_counter (both: detail = the stored counter). corrupt_record: not a well-formed record.
-  // store_full, io_error: the batch is broken and commit will fail.
+  // store_full, io_error: the batch is broken; commit, and it will fail with that error, once. Until then every put fails.
   virtual result<void> put(const bytes& record) = 0;
   // Removes the pad altogether. `blank` is a blank record of it whose counter is higher than the stored one
   // (otherwise stale_counter): the owner's word that it may go. Ok when the pad is absent.
   virtual result<void> erase(const bytes& blank) = 0;
   // Makes the batch durable. After an error none of it is stored. Ok without a batch.
   virtual result<void> commit() = 0;
+  // Gives disk space that nothing uses back to the system; the bytes released. Between batches: invalid_argument in one.
+  virtual result<std::uint64_t> trim() { return 0; }
 
   // -- reading: any thread; sees committed pads ------------------------------------------------------------------------
 
@@ -49,7 +53,10 @@ class pad_engine {
 struct lmdb_options {
   std::string directory;
   bool create = true;                                  // false: a missing directory is an error
-  std::uint64_t map_bytes = std::uint64_t{1} << 40;    // most the store can grow to; address space, not disk
+  std::uint64_t map_bytes = std::uint64_t{1} << 40;    // most the LMDB part can grow to; address space, not disk
+  std::uint64_t segment_from_bytes = 65536;            // payloads from here up go to segment files; 0: all into LMDB
+  bool direct_writes = true;                           // of segments: past the page cache, where the file system can
+  bool direct_reads = true;                            // false: costs more for what is read once, less for what is read again
 };
 
 // The embedded default. Errors: unreachable (missing directory, with create = false), access_denied, io_error,

@@ -1,15 +1,19 @@
-// The embedded store, everything in LMDB: see store_format.hpp and lmdb_env.hpp.
+// The embedded store: records in LMDB, long payloads in segment files. store_format.hpp has the shape, segment_writer.hpp
+// the argument for why nothing is lost or torn.
 //
 // A batch is one LMDB write transaction, from its first put to its commit: puts are checked against exactly what the commit
 // will replace, and other processes wait meanwhile. The thread that puts must commit. When an operation breaks the batch the
 // transaction is aborted at once, so that others may go on, and commit reports why.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "core/engine/engine.hpp"
 #include "core/engine/lmdb_env.hpp"
+#include "core/engine/segment_reader.hpp"
+#include "core/engine/segment_writer.hpp"
 #include "core/engine/store_directory.hpp"
 #include "core/engine/write_rule.hpp"
 #include "core/record.hpp"
@@ -17,21 +21,28 @@
 namespace mutant {
 namespace {
 
+using store_format::extent;
+using store_format::extent_value_bytes;
 using store_format::store_meta;
 
-// A record as it lies in the map: valid until its transaction ends or writes.
-struct stored_record {
+// A pad's value as it lies in the map: valid until its transaction ends or writes.
+struct stored_pad {
   record_header header;
-  byte_view whole;
+  byte_view value;
+  std::optional<extent> where;  // nullopt: the value is the whole record
+
+  std::size_t record_bytes() const noexcept { return record_header_bytes + header.payload_bytes; }
 };
 
 class lmdb_engine final : public pad_engine {
  public:
-  explicit lmdb_engine(std::shared_ptr<lmdb_env> env) : env_(std::move(env)) {}
+  lmdb_engine(std::shared_ptr<lmdb_env> env, const lmdb_options& options);
+  ~lmdb_engine() override { abandon(); }
 
   result<void> put(const bytes& record) override;
   result<void> erase(const bytes& blank) override;
   result<void> commit() override;
+  result<std::uint64_t> trim() override;
   result<bytes> get(const pad_address& address) override;
   result<bytes> head(const pad_address& address) override;
   result<engine_stats> stats() override;
@@ -40,20 +51,60 @@ class lmdb_engine final : public pad_engine {
   struct open_batch {
     write_txn txn;
     store_meta meta;
+    bool changed = false;
   };
 
   result<void> begin();
+  result<void> put_into_batch(const record_header& header, const bytes& record);
+  result<void> erase_from_batch(const record_header& blank);
+  result<void> end_if_unchanged(result<void> outcome);
+  void abandon();
   result<void> broken(error cause);
-  result<std::optional<stored_record>> find(MDB_txn* txn, const pad_address& address) const;
+  result<std::optional<stored_pad>> find(MDB_txn* txn, const pad_address& address) const;
+  result<bool> holds(const stored_pad& stored, const bytes& record);
+  result<void> store(const record_header& header, const bytes& record);
+  result<void> release(const stored_pad& stored);
+  std::string name_of_pad(const pad_address& address) const;
 
   std::shared_ptr<lmdb_env> env_;
+  std::size_t segment_from_bytes_;
+  segment_writer segments_;
+  segment_reader payloads_;
   std::optional<open_batch> batch_;
   std::optional<error> failure_;  // of the batch, until commit has reported it
 };
 
-std::string pad_of(const lmdb_env& env, const pad_address& address) {
-  return "pad " + short_name(address) + " in the store " + env.directory();
+lmdb_engine::lmdb_engine(std::shared_ptr<lmdb_env> env, const lmdb_options& options)
+    : env_(std::move(env)),
+      segment_from_bytes_(options.segment_from_bytes == 0
+                              ? max_record_bytes
+                              : std::max<std::size_t>(options.segment_from_bytes, store_format::least_segment_payload_bytes)),
+      segments_(*env_, options.direct_writes), payloads_(env_->directory(), options.direct_reads) {}
+
+std::string lmdb_engine::name_of_pad(const pad_address& address) const {
+  return "pad " + short_name(address) + " in the store " + env_->directory();
 }
+
+result<std::optional<stored_pad>> lmdb_engine::find(MDB_txn* txn, const pad_address& address) const {
+  auto key = to_val(address);
+  MDB_val value{};
+  auto code = mdb_get(txn, env_->pads_database(), &key, &value);
+  if (code == MDB_NOTFOUND)
+    return std::nullopt;
+  if (code != 0)
+    return fail(lmdb_error(code, "looking up " + name_of_pad(address)));
+  auto view = to_view(value);
+  auto header = parse_header(view);
+  stored_pad found{header.value_or(record_header{}), view, std::nullopt};
+  if (header && view.size() == found.record_bytes())
+    return found;
+  if (!header || view.size() != extent_value_bytes || header->payload_bytes < store_format::least_segment_payload_bytes)
+    return fail(errc::corrupt_record, name_of_pad(address) + " is damaged on disk");
+  std::memcpy(&found.where.emplace(), view.data() + record_header_bytes, sizeof(extent));
+  return found;
+}
+
+// -- writing -----------------------------------------------------------------------------------------------------------
 
 // Opens the batch if none is open. An error breaks the batch.
 result<void> lmdb_engine::begin() {
@@ -71,24 +122,59 @@ result<void> lmdb_engine::begin() {
   return {};
 }
 
-result<void> lmdb_engine::broken(error cause) {
+void lmdb_engine::abandon() {
+  if (!batch_)
+    return;
+  segments_.aborted();
   batch_.reset();
+}
+
+result<void> lmdb_engine::broken(error cause) {
+  abandon();
   failure_ = cause;
   return fail(std::move(cause));
 }
 
-result<std::optional<stored_record>> lmdb_engine::find(MDB_txn* txn, const pad_address& address) const {
-  auto key = to_val(address);
-  MDB_val value{};
-  auto code = mdb_get(txn, env_->pads_database(), &key, &value);
-  if (code == MDB_NOTFOUND)
-    return std::nullopt;
-  if (code != 0)
-    return fail(lmdb_error(code, "looking up " + pad_of(*env_, address)));
-  auto header = parse_record(to_view(value));
-  if (!header)
-    return fail(errc::corrupt_record, pad_of(*env_, address) + " is damaged on disk");
-  return stored_record{*header, to_view(value)};
+result<bool> lmdb_engine::holds(const stored_pad& stored, const bytes& record) {
+  if (!stored.where)
+    return std::ranges::equal(stored.value, record.view());
+  auto header = stored.value.first(record_header_bytes);
+  if (record.size() != stored.record_bytes() || !std::ranges::equal(header, record.view().first(record_header_bytes)))
+    return false;
+  if (auto settled = segments_.settle(); !settled)  // it may be of this batch
+    return fail(settled.error());
+  auto whole = payloads_.read(*stored.where, header, stored.header.payload_bytes);
+  if (!whole)
+    return fail(whole.error());
+  return *whole == record;
+}
+
+result<void> lmdb_engine::store(const record_header& header, const bytes& record) {
+  batch_->changed = true;
+  auto key = to_val(header.address);
+  auto value = to_val(record);
+  std::array<std::byte, extent_value_bytes> with_extent;
+  if (header.payload_bytes >= segment_from_bytes_) {
+    auto where = segments_.write(batch_->txn, batch_->meta, record);
+    if (!where)
+      return fail(where.error());
+    std::memcpy(with_extent.data(), record.data(), record_header_bytes);
+    std::memcpy(with_extent.data() + record_header_bytes, &*where, sizeof *where);
+    value = to_val(with_extent);
+  }
+  if (auto code = mdb_put(batch_->txn.handle(), env_->pads_database(), &key, &value, 0); code != 0)
+    return fail(env_->failure(code, "writing " + name_of_pad(header.address)));
+  batch_->meta.pads += 1;
+  batch_->meta.record_bytes += record.size();
+  return {};
+}
+
+// Takes the pad out of the totals and frees its extent.
+result<void> lmdb_engine::release(const stored_pad& stored) {
+  batch_->changed = true;
+  batch_->meta.pads -= 1;
+  batch_->meta.record_bytes -= stored.record_bytes();
+  return stored.where ? segments_.free(batch_->txn, *stored.where, stored.header.payload_bytes) : result<void>();
 }
 
 result<void> lmdb_engine::put(const bytes& record) {
@@ -97,23 +183,7 @@ result<void> lmdb_engine::put(const bytes& record) {
     return fail(header.error());
   if (auto begun = begin(); !begun)
     return begun;
-  auto stored = find(batch_->txn.handle(), header->address);
-  if (!stored)
-    return broken(stored.error());
-  if (*stored) {
-    auto same = [&] { return std::ranges::equal((*stored)->whole, record.view()); };
-    auto verdict = check_write((*stored)->header, header->counter, same);
-    if (!verdict || *verdict == write_verdict::already_there)
-      return verdict ? result<void>() : fail(verdict.error());
-  }
-  auto replaced_bytes = *stored ? (*stored)->whole.size() : 0;
-  auto key = to_val(header->address);
-  auto value = to_val(record);
-  if (auto code = mdb_put(batch_->txn.handle(), env_->pads_database(), &key, &value, 0); code != 0)
-    return broken(lmdb_error(code, "writing " + pad_of(*env_, header->address)));
-  batch_->meta.pads += *stored ? 0 : 1;
-  batch_->meta.record_bytes += record.size() - replaced_bytes;
-  return {};
+  return end_if_unchanged(put_into_batch(*header, record));
 }
 
 result<void> lmdb_engine::erase(const bytes& blank) {
@@ -122,18 +192,51 @@ result<void> lmdb_engine::erase(const bytes& blank) {
     return fail(header.error());
   if (auto begun = begin(); !begun)
     return begun;
-  auto stored = find(batch_->txn.handle(), header->address);
+  return end_if_unchanged(erase_from_batch(*header));
+}
+
+// A refused write, or one that was there already, is no reason to keep other processes waiting.
+result<void> lmdb_engine::end_if_unchanged(result<void> outcome) {
+  if (batch_ && !batch_->changed)
+    abandon();
+  return outcome;
+}
+
+result<void> lmdb_engine::put_into_batch(const record_header& header, const bytes& record) {
+  auto stored = find(batch_->txn.handle(), header.address);
+  if (!stored)
+    return broken(stored.error());
+  if (*stored) {
+    result<bool> same(true);
+    auto verdict = check_write((*stored)->header, header.counter, [&] {
+      same = holds(**stored, record);
+      return same.value_or(false);
+    });
+    if (!same)
+      return broken(same.error());
+    if (!verdict || *verdict == write_verdict::already_there)
+      return verdict ? result<void>() : fail(verdict.error());
+    if (auto released = release(**stored); !released)
+      return broken(released.error());
+  }
+  if (auto done = store(header, record); !done)
+    return broken(done.error());
+  return {};
+}
+
+result<void> lmdb_engine::erase_from_batch(const record_header& blank) {
+  auto stored = find(batch_->txn.handle(), blank.address);
   if (!stored)
     return broken(stored.error());
   if (!*stored)
     return {};
-  if (auto allowed = check_erase((*stored)->header, header->counter); !allowed)
+  if (auto allowed = check_erase((*stored)->header, blank.counter); !allowed)
     return allowed;
-  batch_->meta.pads -= 1;
-  batch_->meta.record_bytes -= (*stored)->whole.size();
-  auto key = to_val(header->address);
+  if (auto released = release(**stored); !released)
+    return broken(released.error());
+  auto key = to_val(blank.address);
   if (auto code = mdb_del(batch_->txn.handle(), env_->pads_database(), &key, nullptr); code != 0)
-    return broken(lmdb_error(code, "erasing " + pad_of(*env_, header->address)));
+    return broken(env_->failure(code, "erasing " + name_of_pad(blank.address)));
   return {};
 }
 
@@ -142,44 +245,73 @@ result<void> lmdb_engine::commit() {
     return fail(*std::exchange(failure_, std::nullopt));
   if (!batch_)
     return {};
-  auto batch = std::move(*batch_);
+  auto outcome = segments_.sync();
+  if (outcome)
+    outcome = env_->save_meta(batch_->txn.handle(), batch_->meta);
+  if (outcome)
+    outcome = batch_->txn.commit();
+  if (outcome)
+    segments_.committed();
+  else
+    segments_.aborted();
   batch_.reset();
-  if (auto saved = env_->save_meta(batch.txn.handle(), batch.meta); !saved)
-    return saved;
-  return batch.txn.commit();
+  return outcome;
 }
 
+result<std::uint64_t> lmdb_engine::trim() {
+  if (batch_ || failure_)
+    return fail(errc::invalid_argument, "the store " + env_->directory() + " is trimmed between batches; commit first");
+  return segments_.trim();
+}
+
+// -- reading -----------------------------------------------------------------------------------------------------------
+
 result<bytes> lmdb_engine::get(const pad_address& address) {
-  auto txn = env_->read();
-  if (!txn)
-    return fail(txn.error());
-  auto stored = find(txn->handle(), address);
-  if (!stored)
-    return fail(stored.error());
-  if (!*stored)
-    return fail(errc::pad_not_found, "there is no " + pad_of(*env_, address));
-  auto record = buffer::for_record((*stored)->whole.size());
-  std::memcpy(record.data(), (*stored)->whole.data(), record.size());
-  return std::move(record).freeze();
+  // Payloads are read without holding on to anything; afterwards the pad must still lie where it did. Otherwise its blocks
+  // may have been used again under our eyes. Each new round means that somebody has durably replaced the pad meanwhile.
+  constexpr int most_rounds = 100;
+  std::array<std::byte, extent_value_bytes> seen{};
+  std::optional<result<bytes>> record;
+  for (int round = 0; round < most_rounds; ++round) {
+    std::optional<extent> where;
+    std::size_t payload_bytes = 0;
+    {
+      auto txn = env_->read();
+      auto stored = txn ? find(txn->handle(), address) : fail(txn.error());
+      if (!stored)
+        return fail(stored.error());
+      if (!*stored)
+        return fail(errc::pad_not_found, "there is no " + name_of_pad(address));
+      auto value = (*stored)->value;
+      if (!(*stored)->where) {
+        auto copy = buffer::for_record(value.size());
+        std::memcpy(copy.data(), value.data(), value.size());
+        return std::move(copy).freeze();
+      }
+      if (record && std::ranges::equal(value, seen))
+        return std::move(*record);
+      std::ranges::copy(value, seen.begin());
+      where = (*stored)->where;
+      payload_bytes = (*stored)->header.payload_bytes;
+    }
+    record = payloads_.read(*where, byte_view(seen).first(record_header_bytes), payload_bytes);
+  }
+  return fail(errc::overloaded, name_of_pad(address) + " is replaced faster than it can be read; try again");
 }
 
 result<bytes> lmdb_engine::head(const pad_address& address) {
   auto txn = env_->read();
-  if (!txn)
-    return fail(txn.error());
-  auto stored = find(txn->handle(), address);
+  auto stored = txn ? find(txn->handle(), address) : fail(txn.error());
   if (!stored)
     return fail(stored.error());
   if (!*stored)
-    return fail(errc::pad_not_found, "there is no " + pad_of(*env_, address));
-  return bytes::copy_of((*stored)->whole.first(record_header_bytes));
+    return fail(errc::pad_not_found, "there is no " + name_of_pad(address));
+  return bytes::copy_of((*stored)->value.first(record_header_bytes));
 }
 
 result<engine_stats> lmdb_engine::stats() {
   auto txn = env_->read();
-  if (!txn)
-    return fail(txn.error());
-  auto meta = env_->load_meta(txn->handle());
+  auto meta = txn ? env_->load_meta(txn->handle()) : fail(txn.error());
   if (!meta)
     return fail(meta.error());
   engine_stats stats;
@@ -197,7 +329,7 @@ result<std::unique_ptr<pad_engine>> open_lmdb_engine(const lmdb_options& options
   auto env = lmdb_env::open(options);
   if (!env)
     return fail(env.error());
-  return std::make_unique<lmdb_engine>(std::move(*env));
+  return std::make_unique<lmdb_engine>(std::move(*env), options);
 }
 
 }  // namespace mutant

@@ -44,9 +44,13 @@ result<void> make_directories(const fs::path& directory) {
   if (auto parent = directory.parent_path(); !parent.empty() && !fs::exists(parent, ignored))
     if (auto made = make_directories(parent); !made)
       return made;
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+  if (::mkdir(directory.c_str(), 0700) != 0) {
+    if (errno == EEXIST)
+      return {};
     return fail(errno_error(errno, "creating the store's directory " + directory.string()));
-  return {};
+  }
+  auto parent = directory.has_parent_path() ? directory.parent_path() : fs::path(".");
+  return sync_directory(parent.string());
 }
 
 // False for an empty file: a store that is just being created. The lock file is not touched.

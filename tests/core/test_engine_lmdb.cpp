@@ -201,9 +201,11 @@ void check_a_full_store(const std::string& directory, const lmdb_options& option
 BOOST_AUTO_TEST_CASE(a_full_disk_fails_the_batch_and_nothing_else) {
   temporary_directory temporary;
   for (std::size_t size : {3'000'000u, 30'000u, 700u}) {
-    small_disk disk(temporary.file(std::to_string(size).c_str()), size > 1'000'000 ? "20m" : "2m");
-    SKIP_UNLESS(disk.mounted(), "a full disk: mounting a tmpfs is not permitted here");
-    check_a_full_store(disk.path(), {.directory = disk.path()}, size);
+    for (std::uint64_t segment_from_bytes : {0u, 65536u}) {
+      small_disk disk(temporary.file("disk"), size > 1'000'000 ? "20m" : "2m");
+      SKIP_UNLESS(disk.mounted(), "a full disk: mounting a tmpfs is not permitted here");
+      check_a_full_store(disk.path(), {.directory = disk.path(), .segment_from_bytes = segment_from_bytes}, size);
+    }
   }
 }
 
@@ -217,13 +219,13 @@ BOOST_AUTO_TEST_CASE(a_disk_without_room_for_a_store_says_so) {
 BOOST_AUTO_TEST_CASE(a_full_map_fails_the_batch_and_nothing_else) {
   temporary_directory temporary;
   auto path = temporary.file("store");
-  check_a_full_store(path, {.directory = path, .map_bytes = std::uint64_t{64} << 20}, 3'000'000);
+  check_a_full_store(path, {.directory = path, .map_bytes = std::uint64_t{64} << 20, .segment_from_bytes = 0}, 3'000'000);
 }
 
 BOOST_AUTO_TEST_CASE(a_broken_batch_refuses_further_puts_until_its_commit) {
   temporary_directory temporary;
   auto path = temporary.file("store");
-  auto engine = open_lmdb_engine({.directory = path, .map_bytes = std::uint64_t{64} << 20});
+  auto engine = open_lmdb_engine({.directory = path, .map_bytes = std::uint64_t{64} << 20, .segment_from_bytes = 0});
   REQUIRE_OK(engine);
   result<void> outcome;
   for (std::uint64_t pad = 0; outcome && pad < 1'000; ++pad)
@@ -254,6 +256,24 @@ BOOST_AUTO_TEST_CASE(engines_of_one_process_share_a_store) {
   put_and_commit(*second, make_record(3, 1, 1000));
   first = open(path);
   BOOST_CHECK(holds(*first, make_record(3, 1, 1000)));
+}
+
+BOOST_AUTO_TEST_CASE(a_write_that_changes_nothing_keeps_nobody_waiting) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  auto engine = open(path);
+  put_and_commit(*engine, make_record(1, 5, 1000));
+  CHECK_FAILS(engine->put(make_record(1, 4, 1000)), errc::stale_counter);
+  REQUIRE_OK(engine->put(make_record(1, 5, 1000)));
+  REQUIRE_OK(engine->erase(make_blank(2, 1)));
+  CHECK_FAILS(engine->erase(make_blank(1, 1)), errc::stale_counter);
+  auto child = start_child([&] {
+    ::alarm(20);  // instead of waiting for ever
+    auto own = open_lmdb_engine({.directory = path});
+    return own && (*own)->put(make_record(3, 1, 1000)) && (*own)->commit() ? 0 : 1;
+  });
+  BOOST_CHECK_EQUAL(wait_for(child), 0);
+  REQUIRE_OK(engine->commit());
 }
 
 BOOST_AUTO_TEST_CASE(processes_that_write_at_once_lose_nothing) {

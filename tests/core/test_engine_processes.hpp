@@ -1,11 +1,13 @@
 // Other processes and full disks, for the engine tests.
 #pragma once
 
+#include <cerrno>
 #include <csignal>
 #include <string>
 #include <utility>
 
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +73,7 @@ class small_disk {
   ~small_disk() {
     if (mounted_)
       ::umount2(at_.c_str(), MNT_DETACH);
+    ::rmdir(at_.c_str());
   }
   bool mounted() const { return mounted_; }
   const std::string& path() const { return at_; }

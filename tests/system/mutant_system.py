@@ -110,37 +110,54 @@ class Home:
 
 # -- looking into a store -------------------------------------------------------------------------------------------------
 
-class Record:
-    """A record as it lies in the store's data file."""
+BLOCK = 4096
 
-    def __init__(self, offset, data):
-        self.offset = offset
+
+class Record:
+    """A record as it lies in a store (docs/format.md, "Records" and "Local store"): whole in LMDB's file, or only its header
+    there, followed by the place of its payload in a segment file."""
+
+    def __init__(self, store, offset, data):
+        self.file, self.offset = store / "data.mdb", offset
         self.counter, self.kind, self.payload, _ = struct.unpack_from("<QQII", data, offset + 8)
         self.address = bytes(data[offset + 32:offset + 64])
         self.size = 160 + self.payload
+        self.segment = None
+        if self.payload >= BLOCK and offset + 176 <= len(data):
+            number, block = struct.unpack_from("<II", data, offset + 160)
+            segment = store / f"segment-{number:010}"
+            if segment.exists() and block * BLOCK + self.payload <= segment.stat().st_size:
+                self.segment, self.block = segment, block
+        self.valid = (self.kind == 0 and self.counter > 0 and self.size <= 4_194_304
+                      and (self.segment is not None or offset + self.size <= len(data)))
+
+    def place(self, byte):
+        if byte >= 160 and self.segment is not None:
+            return self.segment, self.block * BLOCK + byte - 160
+        return self.file, self.offset + byte
 
 
-def records(path):
-    """Every record in the file by (address, counter); LMDB leaves copies behind, so there may be several of one."""
-    data = pathlib.Path(path).read_bytes()
+def records(store):
+    """Every record in a store by (address, counter); LMDB leaves old copies behind, so there may be several of one."""
+    data = (store / "data.mdb").read_bytes() if (store / "data.mdb").exists() else b""
     found, at = {}, data.find(b"MPAD\x01")
     while at >= 0:
         if at + 160 <= len(data):
-            record = Record(at, data)
-            if record.kind == 0 and record.counter and record.size <= 4_194_304 and at + record.size <= len(data):
+            record = Record(store, at, data)
+            if record.valid:
                 found.setdefault((record.address, record.counter), []).append(record)
         at = data.find(b"MPAD\x01", at + 1)
     return found
 
 
-def flip(path, copies, byte, bit=0):
+def flip(copies, byte, bit=0):
     """Flips one bit at the same place of all copies of a record; the same again puts it back."""
-    with open(path, "r+b") as file:
-        for record in copies:
-            file.seek(record.offset + byte)
-            old = file.read(1)[0]
-            file.seek(record.offset + byte)
-            file.write(bytes([old ^ (1 << bit)]))
+    for file, offset in {record.place(byte) for record in copies}:
+        with open(file, "r+b") as opened:
+            opened.seek(offset)
+            old = opened.read(1)[0]
+            opened.seek(offset)
+            opened.write(bytes([old ^ (1 << bit)]))
 
 
 def content_of(folder):

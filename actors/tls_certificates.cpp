@@ -1,4 +1,4 @@
-#include "apps/mutant/certificates.hpp"
+#include "actors/tls_certificates.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <cerrno>
 #include <memory>
 
-namespace mutant::cli {
+namespace mutant {
 
 namespace {
 
@@ -202,4 +202,4 @@ result<std::vector<std::string>> make_certificates(const certificate_request& re
   return written;
 }
 
-}  // namespace mutant::cli
+}  // namespace mutant
