@@ -137,8 +137,11 @@ struct pool_logic {
           finished(self, worker);
         };
         auto failed = [self, shared, worker](caf::error& e) {
+          // A worker that died before it looked at the message: word of its end is on its way.
+          const auto gone = e == caf::sec::request_receiver_down || e.category() == caf::atom("exit");
           shared->deliver(std::move(e));
-          finished(self, worker);
+          if (!gone)
+            finished(self, worker);
         };
         std::apply(
             [&](auto&... xs) {

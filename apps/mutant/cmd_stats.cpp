@@ -14,8 +14,9 @@ void print(console& out, const places& where, const store_stats& s) {
   if (t.uploads != 0)
     out.print("unfinished   " + counted(t.uploads, "put") + "\n");
   out.print("data pads    " + std::to_string(t.pads_in_use) + " in use, " + std::to_string(t.pads_free) + " free\n");
-  out.print("index        commit " + std::to_string(s.index.sequence) + "; snapshot at " + std::to_string(s.index.snapshot_sequence)
-            + " in " + counted(s.index.parts, "part") + ", " + human_bytes(s.index.part_bytes) + "\n");
+  out.print("index        commit " + std::to_string(s.index.sequence) + "; snapshot at "
+            + std::to_string(s.index.snapshot_sequence) + " in " + counted(s.index.parts, "part") + ", "
+            + human_bytes(s.index.part_bytes) + "\n");
   out.print("in the store " + counted(s.pads.pads, "pad") + ", " + human_bytes(s.pads.record_bytes) + "; "
             + human_bytes(s.pads.disk_bytes) + " on disk\n");
 }

@@ -28,7 +28,8 @@ const std::vector<std::string_view> valued_options = {"--home",    "--store",   
 
 void add_globals(CLI::App& root, context& c) {
   auto& g = c.options;
-  root.add_option("--home", g.home, "Where the identity is; else $MUTANT_HOME, else the user's data directory")->type_name("DIR");
+  root.add_option("--home", g.home, "Where the identity is; else $MUTANT_HOME, else the user's data directory")
+      ->type_name("DIR");
   root.add_option("--store", g.store, "Where the values are; else $MUTANT_STORE, else local: in the home")->type_name("URL");
   root.add_option("--passphrase-file", g.passphrase_file, "Has the passphrase in its first line; else $MUTANT_PASSPHRASE")
       ->type_name("FILE");
@@ -46,7 +47,8 @@ void add_globals(CLI::App& root, context& c) {
 
 std::vector<command> add_commands(CLI::App& root, const arguments& words) {
   std::vector<command> all;
-  for (auto add : {add_put, add_get, add_ls, add_rm, add_mv, add_stat, add_stats, add_sync, add_purge, add_node, add_init, add_version})
+  for (auto add : {add_put, add_get, add_ls, add_rm, add_mv, add_stat, add_stats, add_sync, add_purge, add_node, add_init,
+                   add_version})
     all.push_back(add(root, words));
   return all;
 }

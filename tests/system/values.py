@@ -12,7 +12,8 @@ def test_nothing_configured_simply_works():
     with Home() as h:
         file = h.path("hello.txt", b"hello\n")
         bare = {name: "" for name in ("MUTANT_HOME", "XDG_DATA_HOME")}
-        first = h.run("put", "greeting", file, env=bare).expect(err=["/.local/share/mutant/identity", "/.local/share/mutant/store"])
+        first = h.run("put", "greeting", file, env=bare)
+        first.expect(err=["/.local/share/mutant/identity", "/.local/share/mutant/store"])
         assert b"greeting" in first.out
         second = h.run("put", "greeting", file, env=bare).expect()
         assert second.err == "", second
@@ -120,8 +121,8 @@ def test_a_pipe_that_trickles():
 
 def test_names():
     names = ["with space", "a/b/c", "/", "..", "ключ-鍵-🔑", "new\nline", "tab\there", "back\\slash", "-", "--", "-rf", "--json",
-             "ls", "put", "++", "[a,b]", "[]", "{}", "%%", "a=b", "\"quoted\"", "'", "\x01" + "3\x02", "$HOME", "*", "\x7f\x1b[31m",
-             "k" * 4096, "é" * 2048]
+             "ls", "put", "++", "[a,b]", "[]", "{}", "%%", "a=b", "\"quoted\"", "'", "\x01" + "3\x02", "$HOME", "*",
+             "\x7f\x1b[31m", "k" * 4096, "é" * 2048]
     raw = [b"\xff\xfe", b"half \xc3", b"\xed\xa0\x80"]
     with Home() as h:
         for i, name in enumerate(names + raw):
@@ -186,7 +187,8 @@ def test_ranges():
         value = noise.randbytes(2 * CHUNK + 1000)
         h.put("large", value)
         h.put("small", b"0123456789")
-        for a, b in ((0, 0), (0, 999), (CHUNK - 1, CHUNK), (CHUNK, CHUNK), (5, 2 * CHUNK + 999), (2 * CHUNK + 999, 2 * CHUNK + 999)):
+        for a, b in ((0, 0), (0, 999), (CHUNK - 1, CHUNK), (CHUNK, CHUNK), (5, 2 * CHUNK + 999),
+                     (2 * CHUNK + 999, 2 * CHUNK + 999)):
             h.run("get", "large", "--range", f"{a}-{b}").expect(out=value[a:b + 1])
         h.run("get", "--range", f"{CHUNK + 7}-", "large").expect(out=value[CHUNK + 7:])
         h.run("get", "small", "--range", "3-5").expect(out=b"345")
@@ -234,8 +236,8 @@ def test_renaming_and_removing():
 def test_json_is_one_document_for_every_command():
     with Home() as h:
         target = h.path("target")
-        for words in (["init"], ["put", "x"], ["ls"], ["ls", "-l"], ["stat", "x"], ["get", "x", target], ["mv", "x", "y"], ["stats"],
-                      ["sync"], ["rm", "y"], ["version"], ["purge"]):
+        for words in (["init"], ["put", "x"], ["ls"], ["ls", "-l"], ["stat", "x"], ["get", "x", target], ["mv", "x", "y"],
+                      ["stats"], ["sync"], ["rm", "y"], ["version"], ["purge"]):
             assert isinstance(h.run(*words, "--json").expect().json, dict)
         for words, code in ((["get", "x", target], NOT_FOUND), (["stat", "x"], NOT_FOUND), (["init"], PRECONDITION),
                             (["rm", "x"], NOT_FOUND), (["frobnicate"], USAGE), (["put"], USAGE), ([], USAGE),
