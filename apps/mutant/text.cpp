@@ -54,10 +54,14 @@ bool is_control(std::string_view sequence) noexcept {
 }
 
 std::string with_commas(std::uint64_t count) {
-  auto digits = std::to_string(count);
-  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3)
-    digits.insert(static_cast<std::size_t>(at), ",");
-  return digits;
+  const auto digits = std::to_string(count);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i != 0 && (digits.size() - i) % 3 == 0)
+      text += ',';
+    text += digits[i];
+  }
+  return text;
 }
 
 std::string formatted_time(std::int64_t ms, const char* format, bool utc) {
