@@ -129,7 +129,8 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
             if (e.code == errc::pad_not_found)
               return then(std::nullopt);
             if (e.code == errc::corrupt_record)
-              e = {errc::index_corrupt, "the index root is damaged: " + e.message};
+              e = {errc::index_corrupt, "the index root is damaged: " + e.message
+                                            + ". Nothing was written. Restore the store from a copy"};
             failed(std::move(e));
           });
 }
@@ -301,7 +302,8 @@ void index_actor_state::fetch_log(std::uint64_t first, std::vector<pad_address> 
               if (g != generation)
                 return;
               if (e.code == errc::corrupt_record)
-                e = {errc::index_corrupt, "commit " + std::to_string(first + i) + " is damaged: " + e.message};
+                e = {errc::index_corrupt, "commit " + std::to_string(first + i) + " in the log is damaged: " + e.message
+                                              + ". Nothing was written. Restore the store from a copy"};
               fail_all(std::move(e));
             });
 }

@@ -1,4 +1,4 @@
-// One client's connection to a node: a broker that reads requests off it (core/wire.hpp), asks the node, and writes the answers.
+// One client's connection to a node: a broker that reads requests off it (core/wire.hpp), asks the node, and answers.
 //
 // Holds the client to its share: while its requests and unsent answers weigh more than window_bytes (a read counts as a whole
 // record until its answer is there), nothing more is read from it, and TCP makes it wait. It must connect and greet in

@@ -155,7 +155,9 @@ void remote_link_state::tick() {
   if (over)
     return;
   const auto now = self->clock().now();
-  const auto seconds = [](auto d) { return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(d).count()) + " s"; };
+  const auto seconds = [](auto d) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(d).count()) + " s";
+  };
   if (node_actor == 0 && now - last_moved > options.greeting_timeout)
     return close("no answer within " + seconds(options.greeting_timeout));
   if (!pending.empty() && now - last_moved > options.stall_timeout)

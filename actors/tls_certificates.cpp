@@ -174,7 +174,8 @@ result<std::vector<std::string>> make_certificates(const certificate_request& re
     return fail(errno_error(errno, "making the directory " + request.directory));
   for (const auto* name : {"/node.pem", "/node-key.pem", "/client.pem", "/client-key.pem"})
     if (exists(request.directory + name))
-      return fail(errc::invalid_argument, request.directory + name + " is there already; remove it, or choose another directory");
+      return fail(errc::invalid_argument,
+                  request.directory + name + " is there already; remove it, or choose another directory");
   std::vector<std::string> written;
   auto ca = authority(request.directory + "/ca", written);
   if (!ca)

@@ -99,7 +99,9 @@ class deterministic_system {
     run_messages();
   }
 
-  std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::time_point(scheduler_.clock().now().time_since_epoch()); }
+  std::chrono::steady_clock::time_point now() {
+    return std::chrono::steady_clock::time_point(scheduler_.clock().now().time_since_epoch());
+  }
   std::uint64_t steps() const noexcept { return steps_; }
   std::uint64_t trace() const noexcept { return trace_; }
   std::mt19937_64& random() noexcept { return random_; }

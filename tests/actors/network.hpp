@@ -104,7 +104,9 @@ class networked_system {
   result<done> put(const pad_store_actor& store, bytes record) { return call<done>(store, put_atom_v, std::move(record)); }
   result<done> erase(const pad_store_actor& store, bytes blank) { return call<done>(store, erase_atom_v, std::move(blank)); }
   result<bytes> get(const pad_store_actor& store, const pad_address& a) { return call<bytes>(store, get_atom_v, pad_query{a}); }
-  result<bytes> head(const pad_store_actor& store, const pad_address& a) { return call<bytes>(store, head_atom_v, pad_query{a}); }
+  result<bytes> head(const pad_store_actor& store, const pad_address& a) {
+    return call<bytes>(store, head_atom_v, pad_query{a});
+  }
   result<pad_store_stats> stats(const pad_store_actor& store) { return call<pad_store_stats>(store, stats_atom_v); }
 
   pad_store_actor memory(std::shared_ptr<pad_engine> engine = make_memory_engine(std::uint64_t{1} << 32)) {

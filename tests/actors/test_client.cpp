@@ -51,7 +51,7 @@ client open(const std::string& url, std::uint32_t chunk_bytes = max_chunk_bytes)
   options.store.chunk_bytes = chunk_bytes;
   options.threads = 2;
   auto opened = client::open(std::move(options));
-  BOOST_REQUIRE_MESSAGE(opened, to_string(opened.error()));
+  BOOST_REQUIRE_MESSAGE(opened, (opened ? std::string() : to_string(opened.error())));
   return std::move(*opened);
 }
 
@@ -64,7 +64,7 @@ std::string noise(std::mt19937_64& random, std::size_t size_bytes) {
 
 template <class T>
 void check_ok(const result<T>& r) {
-  BOOST_REQUIRE_MESSAGE(r, to_string(r.error()));
+  BOOST_REQUIRE_MESSAGE(r, (r ? std::string() : to_string(r.error())));
 }
 
 template <class T>

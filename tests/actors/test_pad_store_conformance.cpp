@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_record_is_refused) {
     check_fails(f.get(1), errc::pad_not_found);
     if (!f.what.verifies)
       return;
-    const auto record = f.record(1, 1, 70'000);
+    const auto record = f.record(1, 2, 70'000);
     for (std::size_t at : {std::size_t{8}, std::size_t{40}, std::size_t{100}, std::size_t{150}})
       check_fails(f.put(with_flipped_bit(record, at)), errc::bad_signature);
     for (std::size_t at : {std::size_t{70}, std::size_t{160}, std::size_t{69'999}})

@@ -12,7 +12,8 @@ namespace {
 // A stream of a value; may fail at its middle.
 chunk_source_actor::behavior_type stream_source(chunk_source_actor::pointer, std::string content, bool fails) {
   auto at = std::make_shared<std::size_t>(0);
-  return {[at, content = std::move(content), fails](caf::atom_constant<caf::atom("pull")>, std::uint32_t wanted) -> caf::result<bytes> {
+  return {[at, content = std::move(content), fails](caf::atom_constant<caf::atom("pull")>,
+                                                    std::uint32_t wanted) -> caf::result<bytes> {
     if (fails && *at >= content.size() / 2)
       return to_caf({errc::io_error, "the source failed"});
     auto piece = content.substr(*at, wanted);
@@ -135,7 +136,8 @@ void client::put(const std::string& key, std::string content, std::optional<std:
             world_.answered(t, "put done");
             world_.reference_.succeeded(number, r.version);
             if (r.size != size)
-              world_.reference_.violate("a put of " + std::to_string(size) + " bytes says that it stored " + std::to_string(r.size));
+              world_.reference_.violate("a put of " + std::to_string(size) + " bytes says that it stored "
+                                        + std::to_string(r.size));
             home_->at_least = std::max(home_->at_least, r.version);
             pause_and_go_on();
           },

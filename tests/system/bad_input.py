@@ -269,7 +269,7 @@ def test_sources_that_cannot_be_read():
         h.run("put", "x", h.folder).expect(USAGE, err="is a directory")
         h.run("put", "x", h.folder / "none").expect(OTHER, err="none: No such file")
         h.run("put", "x", "/proc/self/mem").expect(OTHER, err=["'x'", "/proc/self/mem"])
-        h.run("put", "x", stdin=None, **{"stdin": os.open(h.folder, os.O_RDONLY)}).expect(OTHER, err="standard input")
+        in_shell(h, f"put x <'{h.folder}'").expect(OTHER, err="standard input")
         in_shell(h, "put x <&-").expect(OTHER, err="standard input")
         assert h.get("x") == b"1"
         with open("/proc/version", "rb") as version:

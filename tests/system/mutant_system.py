@@ -9,7 +9,7 @@ PROGRAM = os.environ["MUTANT"]
 SANITIZED = bool(os.environ.get("MUTANT_SANITIZE"))
 # Under a sanitizer everything takes several times as long.
 PATIENCE = 10 if SANITIZED else 1
-CHUNK = 4_194_104   # bytes of a value that one pad takes
+CHUNK = 4_190_208  # the default chunk of a value (core/limits.hpp)
 
 OK, OTHER, USAGE, NOT_FOUND, PRECONDITION, INTEGRITY, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
