@@ -186,7 +186,8 @@ result<void> segment_file::read_into(std::uint64_t offset, byte_span out, std::s
     if (count < 0)
       return fail(failed(errno, "reading"));
     if (count == 0)
-      return fail(errc::corrupt_record, "reading the segment file " + path_ + ": it ends too soon; restore the store from a copy");
+      return fail(errc::corrupt_record,
+                  "reading the segment file " + path_ + ": it ends too soon; restore the store from a copy");
     have += static_cast<std::size_t>(count);
   }
   return {};

@@ -14,7 +14,7 @@ using namespace mutant;
 using namespace mutant::engine_test;
 using namespace std::chrono_literals;
 
-constexpr int scale = ENGINE_TEST_SANITIZED ? 1 : 3;
+constexpr int scale = ENGINE_TEST_SANITIZED ? 1 : 2;
 
 BOOST_AUTO_TEST_SUITE(engine_segments_shared)
 
@@ -33,7 +33,7 @@ std::size_t size_of(std::uint64_t pad, std::uint64_t counter) {
 // Writes for ever, and says what has been committed; counters go on from what is stored.
 int write_until_killed(const lmdb_options& options, process_pipe& acks, std::uint64_t seed) {
   auto engine = open_lmdb_engine(options);
-  if (!engine)
+  if (!engine || !acks.send(acknowledged{}))  // from here on it may be killed
     return 1;
   std::mt19937_64 random(seed);
   for (;;) {
@@ -64,11 +64,13 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_before_a_kill_is_there_and_whole) {
       process_pipe acks;
       auto child = start_child([&] { return write_until_killed(options, acks, round); });
       acks.done_sending();
-      std::thread killer([&, after = std::chrono::microseconds(5'000 + random() % 60'000)] {
+      acknowledged ack{};
+      BOOST_REQUIRE(acks.receive(ack));
+      std::thread killer([&, after = std::chrono::microseconds(random() % 60'000)] {
         std::this_thread::sleep_for(after * (ENGINE_TEST_SANITIZED ? 5 : 1));
         ::kill(child, SIGKILL);
       });
-      for (acknowledged ack{}; acks.receive(ack);)
+      while (acks.receive(ack))
         known[ack.pad] = std::max(known[ack.pad], ack.counter);
       killer.join();
       BOOST_REQUIRE_EQUAL(wait_for(child), -SIGKILL);
@@ -82,7 +84,7 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_before_a_kill_is_there_and_whole) {
         BOOST_REQUIRE(*record == make_record(pad, found, size_of(pad, found)));
       }
     }
-    BOOST_CHECK_GT(known.size(), 3u);
+    BOOST_CHECK_GT(known.size(), 0u);
   });
 }
 
