@@ -34,8 +34,10 @@ result<void> fill(const chunk_input& input, byte_span out) {
 // pad_conflict, because the reader acts on that.
 result<bytes> open_index_pad(const pad_keys& keys, std::uint64_t counter, const bytes& record, const std::string& what) {
   auto plain = open_private(keys, counter, record);
-  if (plain || plain.error().code == errc::pad_conflict)
+  if (plain)
     return plain;
+  if (plain.error().code == errc::pad_conflict)
+    return fail(errc::pad_conflict, what + ": " + plain.error().message, plain.error().detail);
   return fail(errc::index_corrupt, what + " cannot be opened: " + plain.error().message
                                        + ". Nothing was written. Restore the store from a copy, or look at the medium "
                                          "before anything else");
@@ -189,7 +191,7 @@ result<opened_root> decoder_state::open(const open_root_job& job) const {
     return fail(errc::index_corrupt, "the index root is damaged: " + header.error().message);
   auto plain = open_index_pad(options.keys->root(), header->counter, job.record, "the index root");
   if (!plain)
-    return fail(errc::index_corrupt, plain.error().message);
+    return fail(errc::index_corrupt, plain.error().message + ". Nothing was written. Restore the store from a copy");
   auto decoded = named(decode_root(*plain), "the index root");
   if (!decoded)
     return fail(decoded.error());
