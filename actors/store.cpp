@@ -226,7 +226,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     if (!url)
       return fail(url.error());
     auto opened = open_pad_store(
-        system, *url, {std::max<std::size_t>(2, decoders), config.create, detached, config.tls, config.remote});
+        system, *url, {std::max<std::size_t>(6, 2 * decoders), config.create, detached, config.tls, config.remote});
     if (!opened)
       return fail(opened.error());
     made.pads = *opened;
