@@ -26,8 +26,12 @@ void commit_batch(writer_pointer self) {
 // A write that the engine took joins the batch; one that it refused by the write rule is answered at once.
 caf::result<done> join(writer_pointer self, result<void> taken, std::size_t size_bytes) {
   auto& s = self->state;
-  if (!taken)
+  if (!taken) {
+    // A batch that its first write broke has nobody waiting for it: end it, or every later write would be refused.
+    if (s.waiting.empty())
+      static_cast<void>(s.engine->commit());
     return to_caf(taken.error());
+  }
   auto promise = self->make_response_promise<done>();
   if (s.waiting.empty())
     self->send(self, commit_atom_v);
