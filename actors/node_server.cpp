@@ -23,6 +23,12 @@ void accept(listener_pointer self, const caf::io::new_connection_msg& connection
   s.sessions.emplace(session->address(), session);
 }
 
+void end(listener_pointer self, const caf::error& reason) {
+  for (auto& [address, session] : self->state.sessions)
+    self->send_exit(session, reason);
+  self->quit(reason);
+}
+
 void end_if_drained(listener_pointer self) {
   auto& s = self->state;
   if (!s.draining || !s.sessions.empty())
@@ -36,15 +42,15 @@ caf::behavior node_listener(listener_pointer self, const node_listener_options& 
   auto& state = self->state;
   state.options = options;
   self->add_doorman(make_doorman(self->system(), options.descriptor, options.tls, state.reports));
+  self->monitor(options.session.node);
   self->set_down_handler([self](caf::down_msg& down) {
-    self->state.sessions.erase(down.source);
-    end_if_drained(self);
+    auto& s = self->state;
+    if (s.sessions.erase(down.source) == 0 && down.source == s.options.session.node.address())
+      end(self, down.reason);
+    else
+      end_if_drained(self);
   });
-  self->set_exit_handler([self](caf::exit_msg& exit) {
-    for (auto& [address, session] : self->state.sessions)
-      self->send_exit(session, exit.reason);
-    self->quit(exit.reason);
-  });
+  self->set_exit_handler([self](caf::exit_msg& exit) { end(self, exit.reason); });
   return {
       [self](const caf::io::new_connection_msg& connection) { accept(self, connection); },
       [](const caf::io::acceptor_closed_msg&) {},

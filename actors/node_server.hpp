@@ -1,4 +1,7 @@
 // A node on the network: a pad store, a node in front of it, and the port where clients connect. What a program runs.
+//
+// Three kinds of actors: the node, one listener (a broker with the port), and one session per connection. The listener ends
+// with the node, and the sessions with the listener.
 #pragma once
 
 #include <chrono>
@@ -37,7 +40,7 @@ struct node_listener_state {
   bool draining = false;
 };
 
-// Ends with the actor system at the latest; to end in order, stop().
+// A handle. Whoever starts a server stops it, or ends its node; the actor system waits for that.
 class node_server {
  public:
   // Listens when it returns. The system needs the middleman: mutant::system_config for a caf:// URL.

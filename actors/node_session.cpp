@@ -166,6 +166,8 @@ void node_session_state::close(const std::string& why, log_level level) {
        {{"peer", report->peer}, {"name", report->peer_name}, {"reason", why}, {"answered", std::to_string(answered)},
         {"refused", std::to_string(refused)}});
   report->abort = true;
+  // CAF counts triggers down behind the handler, and tells the broker at zero, even one that is gone: keep it above.
+  self->trigger(connection, 1);
   self->quit();
 }
 

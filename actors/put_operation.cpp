@@ -470,8 +470,11 @@ void put_operation_state::commit(std::vector<operation> operations, std::vector<
       .then(
           [this, then](commit_result r) {
             committing = false;
-            if (!over)
-              then(r.version);
+            if (over)
+              return;
+            then(r.version);
+            if (cancelled && !committing)
+              wind_up();
           },
           [this](caf::error& cause) {
             auto e = from_caf(cause);
@@ -527,10 +530,17 @@ void put_operation_state::cancel() {
   if (over || cancelled || deciding)
     return;
   cancelled = true;
-  auto stop = [this] { fail_with({errc::cancelled, "the put was cancelled; the key is as it was before"}); };
-  if (!committing && !tail.empty())
-    return checkpoint(stop);
-  stop();
+  if (!committing)
+    wind_up();
+}
+
+// Cancelled, and nothing is being committed: what is finished is recorded first.
+void put_operation_state::wind_up() {
+  if (over)
+    return;
+  if (tail.empty())
+    return fail_with({errc::cancelled, "the put was cancelled; the key is as it was before"});
+  checkpoint([] {});
 }
 
 void put_operation_state::fail_with(error e) {

@@ -84,6 +84,7 @@ struct put_operation_state {
   void final_refused(const error& e);
   void report();
   void cancel();
+  void wind_up();
   void fail_with(error e);
   void give_back_pads();
   const chunk* base_chunk(std::uint64_t number) const;

@@ -62,15 +62,21 @@ caf::result<Out> remote_store_state::take(std::size_t charge, bool reads, Args..
   j->go = [this, promise, args...](std::size_t at, const job_ptr& me) {
     // The link answers in time, or goes down; this is for the case that it does neither.
     const auto patience = options.request_timeout + std::chrono::seconds(10);
+    const auto flight = ++last_flight;
+    nodes[at].in_flight.emplace(flight, me);
     self->request(caf::actor_cast<pad_store_actor>(nodes[at].link), patience, args...)
         .then(
-            [this, promise, at, me](Out& out) mutable {
+            [this, promise, at, flight](Out& out) mutable {
+              if (!landed(at, flight))
+                return;
               promise.deliver(std::move(out));
-              landed(at, *me);
+              dispatch();
             },
-            [this, at, me](caf::error& e) {
-              failed(at, me, from_caf(e));
-              landed(at, *me);
+            [this, at, flight](caf::error& e) {
+              if (auto landed_job = landed(at, flight)) {
+                failed(at, landed_job, from_caf(e));
+                dispatch();
+              }
             });
   };
   waiting.push_back(std::move(j));
@@ -88,9 +94,10 @@ std::optional<std::size_t> remote_store_state::pick(const job& j) const {
     const auto& n = nodes[at];
     if (!n.connected || (others && j.not_at == at))
       continue;
-    if (n.flight > 0 && (n.flight >= options.max_flight || n.flight_bytes + j.charge > options.max_flight_bytes))
+    const auto flight = n.in_flight.size();
+    if (flight > 0 && (flight >= options.max_flight || n.flight_bytes + j.charge > options.max_flight_bytes))
       continue;
-    if (!best || std::pair(n.flight_bytes, n.flight) < std::pair(nodes[*best].flight_bytes, nodes[*best].flight))
+    if (!best || std::pair(n.flight_bytes, flight) < std::pair(nodes[*best].flight_bytes, nodes[*best].in_flight.size()))
       best = at;
   }
   return best;
@@ -104,16 +111,18 @@ void remote_store_state::dispatch() {
     auto j = std::move(waiting.front());
     waiting.pop_front();
     turn = *at + 1;
-    ++nodes[*at].flight;
     nodes[*at].flight_bytes += j->charge;
-      j->go(*at, j);
+    j->go(*at, j);
   }
 }
 
-void remote_store_state::landed(std::size_t at, const job& j) {
-  --nodes[at].flight;
-  nodes[at].flight_bytes -= j.charge;
-  dispatch();
+// Nothing: its link went down before, and that was its answer.
+remote_store_state::job_ptr remote_store_state::landed(std::size_t at, std::uint64_t flight) {
+  auto found = nodes[at].in_flight.extract(flight);
+  if (!found)
+    return nullptr;
+  nodes[at].flight_bytes -= found.mapped()->charge;
+  return found.mapped();
 }
 
 void remote_store_state::failed(std::size_t at, const job_ptr& j, const error& e) {
@@ -209,6 +218,11 @@ void remote_store_state::connection_lost(std::size_t at, const std::string& why)
   self->delayed_send(self, n.pause, deferred{[this, at] { connect(at); }});
   if (was_connected && connected_nodes() == 0)
     none_connected();
+  // A message that reaches a broker while it ends may never be answered.
+  n.flight_bytes = 0;
+  for (auto& [flight, j] : std::exchange(n.in_flight, {}))
+    failed(at, j, {errc::unreachable, why});
+  dispatch();
 }
 
 std::size_t remote_store_state::connected_nodes() const {

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <deque>
+#include <map>
 
 #include "actors/interfaces.hpp"
 #include "actors/remote_link.hpp"
@@ -66,7 +67,7 @@ struct remote_store_state {
     bool connected = false;
     std::chrono::milliseconds pause{0};
     std::string trouble;                   // why it is not connected
-    std::size_t flight = 0;
+    std::map<std::uint64_t, job_ptr> in_flight;
     std::size_t flight_bytes = 0;
   };
 
@@ -75,7 +76,7 @@ struct remote_store_state {
   // The connected node that has least to do and room for the job; not the one that just failed it, if there is another.
   std::optional<std::size_t> pick(const job& j) const;
   void dispatch();
-  void landed(std::size_t at, const job& j);
+  job_ptr landed(std::size_t at, std::uint64_t flight);
   void failed(std::size_t at, const job_ptr& j, const error& e);
   void connect(std::size_t at);
   void resolved(std::size_t at, result<std::vector<socket_address>> found);
@@ -94,6 +95,7 @@ struct remote_store_state {
   caf::actor resolver;                     // detached; there when a host is a name
   bool given_up = false;                   // none could be reached for so long that requests fail at once
   std::uint64_t outage = 0;                // counts the times that no node was connected
+  std::uint64_t last_flight = 0;
   std::size_t turn = 0;                    // who comes first among equals
 };
 

@@ -130,6 +130,9 @@ void lmdb_engine::abandon() {
 }
 
 result<void> lmdb_engine::broken(error cause) {
+  // To who writes, corrupt_record says that the new record is malformed; here it is the stored one that is damaged.
+  if (cause.code == errc::corrupt_record)
+    cause.code = errc::io_error;
   abandon();
   failure_ = cause;
   return fail(std::move(cause));

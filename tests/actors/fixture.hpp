@@ -43,24 +43,28 @@ struct gate {
   std::function<bool(pad_op, const pad_address&)> hold;
   // True: the store does it, and nobody is told.
   std::function<bool(pad_op, const pad_address&)> lose_answer;
-  std::deque<std::function<void()>> held;
+  struct held_request {
+    caf::actor_addr store;
+    std::function<void()> go;
+  };
+  std::deque<held_request> held;
   std::size_t in_flight = 0;       // puts and gets that have arrived and are not answered
   std::size_t most_in_flight = 0;
 
-  void release_all() {
-    auto waiting = std::move(held);
-    held.clear();
-    for (auto& go : waiting)
-      go();
+  // They go on when their store runs next.
+  void release_all() { release(std::exchange(held, {})); }
+  static void release(std::deque<held_request> requests) {
+    for (auto& r : requests)
+      caf::anon_send(caf::actor_cast<caf::actor>(r.store), deferred{std::move(r.go)});
   }
 };
 
-using gated_store_actor = pad_store_actor;
+using gated_store_actor = pad_store_actor::extend<reacts_to<deferred>>;
 
 namespace detail {
 
 template <class Out, class F>
-caf::result<Out> through_gate(pad_store_actor::pointer self, const std::shared_ptr<gate>& g, pad_op op,
+caf::result<Out> through_gate(gated_store_actor::pointer self, const std::shared_ptr<gate>& g, pad_op op,
                               const pad_address& address, F run) {
   ++g->counts[op];
   g->most_in_flight = std::max(g->most_in_flight, ++g->in_flight);
@@ -77,7 +81,7 @@ caf::result<Out> through_gate(pad_store_actor::pointer self, const std::shared_p
       promise.deliver(to_caf(out.error()));
   };
   if (g->hold && g->hold(op, address))
-    g->held.push_back(go);
+    g->held.push_back({self->address(), go});
   else
     go();
   return promise;
@@ -98,8 +102,8 @@ inline pad_address address_of(const bytes& record) {
 
 }  // namespace detail
 
-inline pad_store_actor::behavior_type gated_store(pad_store_actor::pointer self, std::shared_ptr<pad_engine> engine,
-                                                  std::shared_ptr<gate> g) {
+inline gated_store_actor::behavior_type gated_store(gated_store_actor::pointer self, std::shared_ptr<pad_engine> engine,
+                                                    std::shared_ptr<gate> g) {
   using namespace detail;
   return {
       [=](put_atom, const bytes& record) {
@@ -121,6 +125,7 @@ inline pad_store_actor::behavior_type gated_store(pad_store_actor::pointer self,
           return pad_store_stats{engine->stats()->pads, 0, 0};
         });
       },
+      [](deferred& later) { later.run(); },
   };
 }
 

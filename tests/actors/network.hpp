@@ -165,15 +165,23 @@ struct owner_keys {
     s.value.fill(std::byte{5});
     ring = std::make_shared<const keyring>(s);
   }
-  bytes record(std::uint64_t pad, std::uint64_t counter, std::size_t record_size, unsigned content = 0) const {
-    std::vector<std::byte> plain(record_size - record_header_bytes - private_overhead_bytes,
-                                 static_cast<std::byte>(content + counter));
-    return seal_private(ring->data(pad), counter, plain);
+  // The same arguments, the same record.
+  bytes record(std::uint64_t pad, std::uint64_t counter, std::size_t record_size, unsigned content = 0) {
+    std::lock_guard lock(sealing);
+    auto& made = sealed[{pad, counter, record_size, content}];
+    if (made.empty()) {
+      std::vector<std::byte> plain(record_size - record_header_bytes - private_overhead_bytes,
+                                   static_cast<std::byte>(content + counter));
+      made = seal_private(ring->data(pad), counter, plain);
+    }
+    return made;
   }
   bytes blank(std::uint64_t pad, std::uint64_t counter) const { return seal_blank(ring->data(pad), counter); }
   pad_address address(std::uint64_t pad) const { return ring->data(pad).address; }
 
   std::shared_ptr<const keyring> ring;
+  std::mutex sealing;
+  std::map<std::tuple<std::uint64_t, std::uint64_t, std::size_t, unsigned>, bytes> sealed;
 };
 
 inline bytes with_flipped_bit(const bytes& record, std::size_t at) {

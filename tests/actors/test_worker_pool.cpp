@@ -1,0 +1,127 @@
+#include "actors/worker_pool.hpp"
+
+#include "tests/actors/fixture.hpp"
+
+namespace mutant::testing {
+
+namespace {
+
+struct pool_fixture : fixture {
+  // A pool of gated stores: one gate for all of them.
+  pad_store_actor make(std::size_t workers, std::size_t max_queued = 100) {
+    worker_pool_options<pad_store_actor> o;
+    o.name = "the pool under test";
+    o.workers = workers;
+    o.max_queued = max_queued;
+    o.timeout = std::chrono::seconds(60);
+    o.spawn = [this] {
+      auto worker = det.system().spawn(gated_store, std::static_pointer_cast<pad_engine>(engine), door);
+      spawned.push_back(worker);
+      return worker;
+    };
+    auto pool = det.system().spawn(worker_pool<pad_store_actor>, o);
+    det.run_messages();
+    return pool;
+  }
+  answer_ptr<bytes> ask_get(const pad_store_actor& pool, std::uint64_t number) {
+    auto a = ask<bytes>(pool, get_atom_v, pad_query{data_pad(number)});
+    det.run_messages();
+    return a;
+  }
+  void hold_everything() {
+    door->hold = [](pad_op, const pad_address&) { return true; };
+  }
+
+  std::vector<pad_store_actor> spawned;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(worker_pool_tests, pool_fixture)
+
+BOOST_AUTO_TEST_CASE(work_is_done_first_come_first_served) {
+  auto pool = make(1);
+  std::vector<int> order;
+  hold_everything();
+  std::vector<answer_ptr<bytes>> answers;
+  for (std::uint64_t i = 0; i < 4; ++i)
+    answers.push_back(ask_get(pool, i));
+  BOOST_TEST(door->held.size() == 1u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    door->release_all();
+    det.run_messages();
+    for (std::size_t k = 0; k < 4; ++k)
+      BOOST_TEST(answers[k]->pending() == (k > i));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(each_worker_has_one_message_at_a_time) {
+  auto pool = make(3);
+  hold_everything();
+  for (std::uint64_t i = 0; i < 10; ++i)
+    ask_get(pool, i);
+  BOOST_TEST(door->held.size() == 3u);
+  while (!door->held.empty()) {
+    BOOST_TEST(door->held.size() <= 3u);
+    door->release_all();
+    det.run_messages();
+  }
+  BOOST_TEST(door->most_in_flight == 3u);
+  BOOST_TEST(door->counts[pad_op::get] == 10u);
+}
+
+BOOST_AUTO_TEST_CASE(beyond_the_queue_work_is_refused_as_overloaded) {
+  auto pool = make(1, 2);
+  hold_everything();
+  std::vector<answer_ptr<bytes>> answers;
+  for (std::uint64_t i = 0; i < 4; ++i)
+    answers.push_back(ask_get(pool, i));
+  BOOST_TEST((answers[3]->code() == errc::overloaded));
+  for (std::size_t i = 0; i < 3; ++i)
+    BOOST_TEST(answers[i]->pending());
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_dies_is_replaced_and_its_message_is_answered) {
+  auto pool = make(1);
+  hold_everything();
+  auto lost = ask_get(pool, 1);
+  auto next = ask_get(pool, 2);
+  BOOST_TEST(spawned.size() == 1u);
+  caf::anon_send_exit(spawned.front(), caf::exit_reason::kill);
+  det.run_messages();
+  BOOST_TEST((lost->code() == errc::unreachable));
+  BOOST_TEST(spawned.size() == 2u);
+  BOOST_TEST(next->pending());
+  door->hold = nullptr;
+  door->release_all();
+  det.run_messages();
+  BOOST_TEST((next->code() == errc::pad_not_found));
+}
+
+BOOST_AUTO_TEST_CASE(an_idle_worker_that_dies_is_replaced) {
+  auto pool = make(2);
+  caf::anon_send_exit(spawned.front(), caf::exit_reason::kill);
+  det.run_messages();
+  BOOST_TEST(spawned.size() == 3u);
+  for (std::uint64_t i = 0; i < 4; ++i)
+    BOOST_TEST((ask_get(pool, i)->code() == errc::pad_not_found));
+}
+
+BOOST_AUTO_TEST_CASE(what_takes_too_long_is_answered_with_timeout_and_the_worker_gets_nothing_new) {
+  auto pool = make(1);
+  hold_everything();
+  auto slow = ask_get(pool, 1);
+  auto next = ask_get(pool, 2);
+  det.run_for(std::chrono::seconds(61));
+  BOOST_TEST((slow->code() == errc::timeout));
+  BOOST_TEST(next->pending());
+  BOOST_TEST(door->held.size() == 1u);
+  door->hold = nullptr;
+  door->release_all();
+  det.run_messages();
+  BOOST_TEST((next->code() == errc::pad_not_found));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace mutant::testing
