@@ -277,7 +277,9 @@ BOOST_AUTO_TEST_CASE(what_breaks_the_protocol_costs_its_connection_and_nothing_e
   check("a greeting without a body", frame(1, 0, 0, 0, 0), false);
   check("a server's greeting", frame(0, 0, 3, 0, 0), false);
   check("a message for somebody else", wire::request_for_totals(1, 1, 4711), true);
-  check("an answer", frame(2, 40, wire::response_flag | 1, 1, server.node().id()), true);
+  auto answer = wire::request_for_totals(1, 1, server.node().id());
+  answer[8] |= std::byte{0x80};   // the flag of responses, the highest bit of the big-endian message id
+  check("an answer", answer, true);
   check("a message to be passed on", frame(3, 100, 1, 1, server.node().id()), true);
   check("noise", std::vector<std::byte>(100, std::byte{0x5A}), false);
   check("a request before the greeting", wire::request_for_totals(1, 1, server.node().id()), false);
