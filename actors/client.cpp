@@ -143,7 +143,7 @@ result<get_result> client::get_file(std::string key, const std::string& path, co
   auto target = replacement_file::create(path);
   if (!target)
     return fail(target.error());
-  auto file = std::make_shared<const open_file>(::dup(target->descriptor()));
+  auto file = std::make_shared<const open_file>(::dup(target->descriptor()), open_direct(target->descriptor()));
   auto out = parts_->get(std::move(key), file_sink{file, path}, settings);
   if (!out)
     return out;

@@ -102,7 +102,7 @@ result<fingerprint> decoder_state::compare(const compare_chunk_job& job) const {
 result<bytes> decoder_state::open(const open_chunk_job& job) const {
   const auto size = plaintext_bytes_of(job.record);
   auto keys = options.keys->data(job.what.pad.number);
-  buffer plain = buffer::for_record(size);
+  buffer plain(size);
   if (auto opened = open_private_into(keys, job.what.pad.counter, job.record, plain.span()); !opened)
     return fail(opened.error());
   if (size != job.what.length || std::size_t{job.skip} + job.take > size)
@@ -110,10 +110,9 @@ result<bytes> decoder_state::open(const open_chunk_job& job) const {
                                           + " bytes where the index says " + std::to_string(job.what.length));
   auto wanted = byte_view(plain.span()).subspan(job.skip, job.take);
   if (job.output) {
-    const auto file = job.output->file->descriptor();
-    if (auto written = write_all_at(file, job.output->offset, wanted, "the output file"); !written)
+    const auto& file = *job.output->file;
+    if (auto written = write_all_at(file.descriptor(), file.direct(), job.output->offset, wanted, "the output file"); !written)
       return fail(written.error());
-    begin_writeback(file, job.output->offset, wanted.size());
     return bytes{};
   }
   return std::move(plain).freeze().slice(job.skip, job.take);

@@ -1,6 +1,5 @@
 #include "actors/messages.hpp"
 
-#include <unistd.h>
 
 namespace mutant {
 
@@ -48,11 +47,6 @@ caf::error inspect(caf::serializer& f, pad_query& x) {
 
 caf::error inspect(caf::deserializer& f, pad_query& x) {
   return f.apply_raw(x.address.size(), x.address.data());
-}
-
-open_file::~open_file() {
-  if (descriptor_ >= 0)
-    ::close(descriptor_);
 }
 
 caf::error to_caf(const error& e) {

@@ -16,6 +16,7 @@
 #include "core/bytes.hpp"
 #include "core/crypto.hpp"
 #include "core/error.hpp"
+#include "core/files.hpp"
 #include "core/index/cache_file.hpp"
 #include "core/index/model.hpp"
 #include "core/index/state.hpp"
@@ -63,14 +64,15 @@ auto inspect(Inspector& f, pad_store_stats& x) {
 // An open file descriptor, closed with the last reference. Decoders read and write at offsets: no shared position.
 class open_file {
  public:
-  explicit open_file(int descriptor) noexcept : descriptor_(descriptor) {}
-  ~open_file();
-  open_file(const open_file&) = delete;
-  open_file& operator=(const open_file&) = delete;
-  int descriptor() const noexcept { return descriptor_; }
+  explicit open_file(int descriptor, unique_fd direct = unique_fd()) noexcept
+      : descriptor_(descriptor), direct_(std::move(direct)) {}
+  int descriptor() const noexcept { return descriptor_.get(); }
+  // The same file for direct I/O; -1: there is none.
+  int direct() const noexcept { return direct_.get(); }
 
  private:
-  int descriptor_;
+  unique_fd descriptor_;
+  unique_fd direct_;
 };
 
 using file_ptr = std::shared_ptr<const open_file>;

@@ -37,6 +37,28 @@ result<void> write_all_at(int descriptor, std::uint64_t offset, byte_view data, 
   return {};
 }
 
+unique_fd open_direct(int descriptor) {
+  return unique_fd(::open(("/proc/self/fd/" + std::to_string(descriptor)).c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC));
+}
+
+result<void> write_all_at(int descriptor, int direct, std::uint64_t offset, byte_view data, const std::string& name) {
+  constexpr std::size_t block = 4096;
+  if (direct >= 0 && offset % block == 0 && reinterpret_cast<std::uintptr_t>(data.data()) % block == 0) {
+    const auto whole = data.size() / block * block;
+    const auto n = ::pwrite(direct, data.data(), whole, static_cast<off_t>(offset));
+    // Whatever kept it from writing all of it: the usual way writes the rest, or tells.
+    const auto written = n < 0 ? 0 : static_cast<std::size_t>(n);
+    offset += written;
+    data = data.subspan(written);
+  }
+  if (data.empty())
+    return {};
+  if (auto written = write_all_at(descriptor, offset, data, name); !written)
+    return written;
+  begin_writeback(descriptor, offset, data.size());
+  return {};
+}
+
 result<void> read_all_at(int descriptor, std::uint64_t offset, byte_span out, const std::string& name) {
   std::size_t at = 0;
   while (at < out.size()) {

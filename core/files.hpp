@@ -35,6 +35,12 @@ result<void> write_all_at(int descriptor, std::uint64_t offset, byte_view data, 
 // io_error when the file ends before `out` is full.
 result<void> read_all_at(int descriptor, std::uint64_t offset, byte_span out, const std::string& name);
 
+// The same open file once more, for writing past the page cache; none where the file system cannot do that.
+unique_fd open_direct(int descriptor);
+// write_all_at, with whole blocks of 4096 bytes past the page cache, if `direct` (open_direct) and the place of `data` in
+// memory and in the file allow it. What is read once should not push out what is read often, and a sync finds less to do.
+result<void> write_all_at(int descriptor, int direct, std::uint64_t offset, byte_view data, const std::string& name);
+
 // Lets the kernel begin to write this range to the disk, so that a sync at the end has less to wait for. Only a hint.
 void begin_writeback(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept;
 
