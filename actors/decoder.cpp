@@ -108,13 +108,6 @@ result<bytes> decoder_state::open(const open_chunk_job& job) const {
   if (size != job.what.length || std::size_t{job.skip} + job.take > size)
     return fail(errc::corrupt_record, "pad " + short_name(keys.address) + " holds " + std::to_string(size)
                                           + " bytes where the index says " + std::to_string(job.what.length));
-  auto wanted = byte_view(plain.span()).subspan(job.skip, job.take);
-  if (job.output) {
-    const auto& file = *job.output->file;
-    if (auto written = write_all_at(file.descriptor(), file.direct(), job.output->offset, wanted, "the output file"); !written)
-      return fail(written.error());
-    return bytes{};
-  }
   return std::move(plain).freeze().slice(job.skip, job.take);
 }
 
@@ -238,11 +231,6 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
         if (auto filled = read_source(job.from, out.span()); !filled)
           return to_caf(filled.error());
         return std::move(out).freeze();
-      },
-      [](push_atom, const write_job& job) -> caf::result<done> {
-        if (auto written = write_all_at(job.to.file->descriptor(), job.to.offset, job.plaintext, "the output file"); !written)
-          return to_caf(written.error());
-        return done{};
       },
       opening<open_chunk_job>(self),
       [self](address_atom, const address_job& job) { return self->state.addresses(job); },

@@ -6,8 +6,8 @@
 namespace mutant {
 
 result<void> get_options::validate() const {
-  if (!pads || !decoders || !index)
-    return fail(errc::invalid_argument, "a get needs pads, decoders and an index");
+  if (!pads || !decoders || !writers || !index)
+    return fail(errc::invalid_argument, "a get needs pads, decoders, file writers and an index");
   if (window == 0 || window > 1024 || address_batch == 0 || address_batch > 1024)
     return fail(errc::invalid_argument, "a get has 1 to 1024 chunks under way");
   return {};
@@ -62,7 +62,7 @@ void get_operation_state::deliver_inline() {
   if (part.empty()) {
     finish();
   } else if (const auto* file = std::get_if<file_sink>(&request.sink)) {
-    self->request(options.decoders, options.timeout, push_atom_v, write_job{part, {file->file, 0}})
+    self->request(options.writers, options.timeout, push_atom_v, write_job{part, {file->file, 0}})
         .then([this](done) { finish(); }, failing());
   } else if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink)) {
     self->request(*sink, caf::infinite, push_atom_v, part).then([this](done) { finish(); }, failing());
@@ -130,10 +130,8 @@ void get_operation_state::fetch(std::uint64_t number) {
 
 void get_operation_state::open(std::uint64_t number, bytes record) {
   const auto [skip, take] = wanted(number);
-  open_chunk_job job{std::move(record), (*value.chunks)[number], skip, take, std::nullopt};
-  if (const auto* file = std::get_if<file_sink>(&request.sink))
-    job.output = file_slice{file->file, number * value.chunk_size + skip - begin};
-  self->request(options.decoders, options.timeout, open_atom_v, std::move(job))
+  self->request(options.decoders, options.timeout, open_atom_v,
+                open_chunk_job{std::move(record), (*value.chunks)[number], skip, take})
       .then(
           [this, number, a = attempt](bytes& plaintext) {
             if (!over && a == attempt)
@@ -152,6 +150,21 @@ void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
   if (std::holds_alternative<chunk_sink_actor>(request.sink)) {
     ready.emplace(number, std::move(plaintext));
     return push_ready();
+  }
+  if (const auto* file = std::get_if<file_sink>(&request.sink)) {
+    const auto at = number * value.chunk_size + skip - begin;
+    self->request(options.writers, options.timeout, push_atom_v, write_job{std::move(plaintext), {file->file, at}})
+        .then(
+            [this, size = take, a = attempt](done) {
+              --writing;
+              if (!over && a == attempt)
+                handed_out(size);
+              else if (!over && restart_waits && writing == 0)
+                start_again();
+            },
+            failing());
+    ++writing;
+    return;
   }
   if (std::holds_alternative<std::monostate>(request.sink))
     std::memcpy(gathered.data() + (number * value.chunk_size + skip - begin), plaintext.data(), plaintext.size());
@@ -237,6 +250,9 @@ void get_operation_state::value_moved(std::uint64_t number, const error& e) {
 }
 
 void get_operation_state::start_again() {
+  restart_waits = writing > 0;  // a late write of the old value must not land on the new one
+  if (restart_waits)
+    return;
   if (pin != 0)
     self->send(options.index, release_atom_v, pin);
   pin = 0;

@@ -1,7 +1,7 @@
 // Reads one value, or a range of it: looks it up (and pins its pads), fetches records through the pad workers, opens them in
 // the decoder pool, and hands the plaintext to the sink. One actor per call; it ends with its answer.
 //
-// Memory: at most `window` chunks are under way. To a file, decoders write each chunk at its place, in any order; to a stream
+// Memory: at most `window` chunks are under way. To a file, file writers put each chunk at its place, in any order; to a stream
 // or into the answer, chunks go in order. When another process replaced the value while it was read, the read starts again
 // on the new value, as long as nothing was handed out that cannot be taken back.
 #pragma once
@@ -15,6 +15,7 @@ namespace mutant {
 struct get_options {
   pad_store_actor pads;
   decoder_actor decoders;
+  file_writer_actor writers;
   index_actor index;
   std::size_t window = 8;                        // chunks under way
   std::size_t address_batch = 16;                // addresses derived at once
@@ -77,6 +78,8 @@ struct get_operation_state {
   bool cannot_restart = false;            // a stream has had some of it
   std::map<std::uint64_t, pad_address> addresses;
   std::map<std::uint64_t, bytes> ready;   // opened, waiting for their turn
+  std::size_t writing = 0;                // chunks with the file writers, of any attempt
+  bool restart_waits = false;             // for them
   std::size_t under_way = 0;              // fetched or opened, not yet handed out
   buffer gathered;                        // without a sink
 };

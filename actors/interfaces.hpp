@@ -27,8 +27,7 @@ using decoder_actor = caf::typed_actor<
     replies_to<seal_atom, seal_chunk_job>::with<sealed_chunk>,
     replies_to<compare_atom, compare_chunk_job>::with<fingerprint>,
     replies_to<pull_atom, read_job>::with<bytes>,
-    replies_to<push_atom, write_job>::with<done>,
-    // The plaintext wanted, or empty bytes when it went to a file. decrypt_failed, corrupt_record, pad_conflict, io_error
+    // The plaintext wanted. decrypt_failed, corrupt_record, pad_conflict
     replies_to<open_atom, open_chunk_job>::with<bytes>,
     replies_to<address_atom, address_job>::with<address_list>,
     replies_to<seal_atom, seal_commit_job>::with<bytes>,
@@ -68,6 +67,9 @@ using index_actor = caf::typed_actor<
     replies_to<purge_atom, bool>::with<std::uint64_t>,
     // Answers when this machine's memory of the index is up to date, as far as that is worth its cost.
     replies_to<flush_atom>::with<done>>;
+
+// Writes to files, on threads of their own: a disk that makes them wait keeps no decoder. io_error, store_full
+using file_writer_actor = caf::typed_actor<replies_to<push_atom, write_job>::with<done>>;
 
 // What a program embeds.
 using store_actor = caf::typed_actor<

@@ -88,7 +88,7 @@ struct read_job {
   std::uint32_t length = 0;
 };
 
-// Plaintext of a small value, into a file.
+// Plaintext into a file.
 struct write_job {
   bytes plaintext;
   file_slice to;
@@ -120,7 +120,6 @@ struct open_chunk_job {
   chunk what;
   std::uint32_t skip = 0;               // bytes of the chunk to leave out at its front
   std::uint32_t take = 0;               // bytes wanted behind them
-  std::optional<file_slice> output;
 };
 
 enum class pad_space : std::uint8_t { root, log, part, data };

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "actors/decoder.hpp"
+#include "actors/file_writer.hpp"
 #include "actors/open_store.hpp"
 #include "actors/worker_pool.hpp"
 
@@ -13,6 +14,8 @@ namespace mutant {
 namespace {
 
 using self_pointer = store_actor::stateful_pointer<store_state>;
+
+constexpr std::size_t file_writers = 4;
 
 // Everything that a store is made of, spawned and connected.
 struct parts {
@@ -265,6 +268,15 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   auto decoder_pool = system.spawn(worker_pool<decoder_actor>, std::move(pool));
   made.supervised.push_back(caf::actor_cast<caf::actor>(decoder_pool));
 
+  worker_pool_options<file_writer_actor> writing;
+  writing.name = "the file writers";
+  writing.workers = file_writers;
+  writing.spawn = [&system, detached]() -> file_writer_actor {
+    return detached ? system.spawn<caf::detached>(file_writer) : system.spawn(file_writer);
+  };
+  auto writers = system.spawn(worker_pool<file_writer_actor>, std::move(writing));
+  made.supervised.push_back(caf::actor_cast<caf::actor>(writers));
+
   if (!config.cache_directory.empty()) {
     auto path = cache_path(config);
     if (!path)
@@ -291,8 +303,9 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   made.get = config.get;
   made.get.pads = pads;
   made.get.decoders = decoder_pool;
+  made.get.writers = writers;
   made.get.index = made.index;
-  made.get.window = window;
+  made.get.window = config.window != 0 ? window : window + file_writers;
   made.purge.pads = pads;
   made.purge.decoders = decoder_pool;
   made.purge.index = made.index;

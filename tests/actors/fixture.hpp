@@ -9,6 +9,7 @@
 #include <set>
 
 #include "actors/decoder.hpp"
+#include "actors/file_writer.hpp"
 #include "actors/get_operation.hpp"
 #include "actors/index.hpp"
 #include "actors/memory_store.hpp"
@@ -137,6 +138,7 @@ struct fixture {
     keys = std::make_shared<const keyring>(owner);
     store = det.system().spawn(gated_store, engine, door);
     decoders = det.system().spawn(decoder, decoder_options{keys});
+    writers = det.system().spawn(file_writer);
   }
 
   // Sends a request from an actor of its own; look at the answer after running.
@@ -215,6 +217,7 @@ struct fixture {
     get_options o;
     o.pads = store;
     o.decoders = decoders;
+    o.writers = writers;
     o.index = index;
     o.window = 3;
     o.address_batch = 2;
@@ -317,6 +320,7 @@ struct fixture {
   std::shared_ptr<gate> door = std::make_shared<gate>();
   pad_store_actor store;
   decoder_actor decoders;
+  file_writer_actor writers;
 };
 
 }  // namespace mutant::testing
