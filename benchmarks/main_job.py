@@ -5,8 +5,9 @@
 
 In every round, in turn: mutant put, rclone copy into a crypt remote on local disk, mutant get into a file and into /dev/null,
 rclone copy out, and what libsodium alone reaches on all cores. Whole commands are timed, process start included; every copy
-is compared with the source. mutant's put is durable when it returns, and so is a get into a file; rclone's copies are followed
-by a sync of the file system, timed with them (what a get takes without that is told too). Ratios are taken within a round; medians, minimum and maximum over the rounds are printed.
+is compared with the source. mutant's put is durable when it returns, and so is a get into a file; rclone's copies are
+followed by a sync of the file system, timed with them (what its get takes without that is told too). Ratios are taken within
+a round; medians, minimum and maximum over the rounds are printed.
 --memory instead follows RssAnon of put and get, from a file and through pipes, and prints the peaks.
 """
 import argparse, hashlib, json, os, shutil, statistics, subprocess, sys, tempfile, time

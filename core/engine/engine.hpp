@@ -55,8 +55,10 @@ struct lmdb_options {
   bool create = true;                                  // false: a missing directory is an error
   std::uint64_t map_bytes = std::uint64_t{1} << 40;    // most the LMDB part can grow to; address space, not disk
   std::uint64_t segment_from_bytes = 65536;            // payloads from here up go to segment files; 0: all into LMDB
-  bool direct_writes = true;                           // of segments: past the page cache, where the file system can
-  bool direct_reads = true;                            // false: costs more for what is read once, less for what is read again
+  // Segments past the page cache, where the file system can. Steadier, and it leaves the cache to others; but what was just
+  // written then comes from the disk when it is read.
+  bool direct_writes = false;
+  bool direct_reads = false;
 };
 
 // The embedded default. Errors: unreachable (missing directory, with create = false), access_denied, io_error,

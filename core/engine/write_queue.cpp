@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/files.hpp"
+
 namespace mutant {
 
 bool write_queue::set_up() {
@@ -29,8 +31,12 @@ write_queue::~write_queue() {
 
 result<void> write_queue::submit(segment_file& file, std::uint64_t offset, bytes record) {
   block_padded payload(std::move(record), file.is_direct());
-  if (!file.is_direct() || !set_up())
-    return file.write(offset, payload);
+  if (!file.is_direct() || !set_up()) {
+    auto written = file.write(offset, payload);
+    if (written)
+      begin_writeback(file.descriptor(), offset, payload.size());
+    return written;
+  }
   auto* s = free_slot();
   s->file = &file;
   s->offset = offset;

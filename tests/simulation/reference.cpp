@@ -226,7 +226,7 @@ result<std::string> reference::read_value(const entry& value) {
     auto record = engine_.get(decoder_.addresses({pad_space::data, {c.pad.number}}).front());
     if (!record)
       return fail(record.error());
-    auto plain = decoder_.open(open_chunk_job{*record, c, 0, c.length, std::nullopt});
+    auto plain = decoder_.open(open_chunk_job{*record, c, 0, c.length});
     if (!plain)
       return fail(plain.error());
     if (keys_.fingerprint_of(*plain) != c.print)
