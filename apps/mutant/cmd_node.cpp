@@ -96,7 +96,7 @@ int serve(context& c, const node_arguments& given) {
     config.set("scheduler.max-threads", c.where.threads);
   caf::actor_system system(config);
   open_store_options how;
-  how.readers = std::max<std::size_t>(2, c.where.threads);
+  how.readers = std::max<std::size_t>(6, 2 * c.where.threads);
   if (c.where.store.scheme == "cafs")
     how.tls = c.where.tls;
   auto store = open_pad_store(system, c.where.store, how);

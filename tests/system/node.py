@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# ctest: TIMEOUT 300
+"""The node and its clients as real processes over loopback: plain, TLS, several fronts, loss of nodes, orderly end."""
+import contextlib, json, os, random, signal, subprocess, threading, time
+
+from mutant_system import *
+
+
+class Node:
+    """`mutant node` over a store directory; the port is known when the constructor returns."""
+
+    def __init__(self, h, directory, *options, listen="127.0.0.1:0"):
+        self.log = h.path(f"node-{random.randrange(10 ** 9)}.log")
+        words = ["--json", "node", "--listen", listen, "--store", f"local:{directory}", "--log-json", *options]
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                                            env=h.environment())
+        line = self.process.stdout.readline()
+        assert line, f"the node did not start: {self.log.read_text()}"
+        self.ready = json.loads(line)
+        assert "port" in self.ready, f"the node did not start: {self.ready}"
+        self.port = self.ready["port"]
+
+    def stop(self):
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60 * PATIENCE)
+        self.process.stdout.close()
+        return code
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def lines(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@contextlib.contextmanager
+def nodes(h, count, *options):
+    started = []
+    try:
+        for _ in range(count):
+            started.append(Node(h, h.path("pads"), *options))
+        yield started
+    finally:
+        for node in started:
+            if node.process.poll() is None:
+                node.kill()
+
+
+def url_of(started, scheme="caf"):
+    return f"{scheme}://" + ",".join(f"127.0.0.1:{n.port}" for n in started)
+
+
+def test_every_command_works_through_a_node():
+    with Home() as h, nodes(h, 1) as started:
+        h.options = ["--store", url_of(started)]
+        large = os.urandom(3 * CHUNK + 5)
+        h.put("small", b"hello")
+        h.put("large", large)
+        assert h.get("small") == b"hello" and h.get("large") == large
+        assert h.run("get", "large", "--range", f"{CHUNK - 2}-{CHUNK + 1}").expect().out == large[CHUNK - 2:CHUNK + 2]
+        h.run("mv", "small", "moved").expect()
+        assert sorted(h.keys()) == ["large", "moved"]
+        h.run("rm", "--wipe", "large").expect()
+        h.run("purge").expect()
+        assert h.run("stats", "--json").expect().json
+        assert started[0].stop() == 0
+        h.run("--connect-timeout", "1", "get", "moved").expect(UNAVAILABLE, f"127.0.0.1:{started[0].port}")
+        # What the node kept is a store like any other.
+        h.options = ["--store", f"local:{h.path('pads')}"]
+        assert h.get("moved") == b"hello"
+
+
+def test_a_node_that_others_can_reach_wants_tls():
+    with Home() as h:
+        h.run("node", "--listen", "0.0.0.0:0", "--store", f"local:{h.path('pads')}").expect(USAGE, "--insecure")
+        h.run("node", "--listen", "nowhere", "--store", f"local:{h.path('pads')}").expect(USAGE)
+
+
+def test_tls_with_made_certificates_and_without():
+    with Home() as h:
+        certs = h.path("certs")
+        h.run("node", "--make-certs", certs, "--names", "127.0.0.1").expect()
+        tls = lambda who: ["--tls-cert", certs / f"{who}.pem", "--tls-key", certs / f"{who}-key.pem", "--tls-ca",
+                           certs / "ca.pem"]
+        node = Node(h, h.path("pads"), *tls("node"))
+        try:
+            url = url_of([node], "cafs")
+            value = os.urandom(2 * CHUNK)
+            h.path("value", value)
+            h.run("--store", url, *tls("client"), "put", "key", h.path("value")).expect()
+            assert h.run("--store", url, *tls("client"), "get", "key").expect().out == value
+            # No certificate: told before anything is sent; foreign ones: refused by the other side, which says so.
+            h.run("--store", url, "--connect-timeout", "1", "get", "key").expect(USAGE)
+            foreign = h.path("foreign")
+            h.run("node", "--make-certs", foreign, "--names", "127.0.0.1").expect()
+            h.run("--store", url, "--connect-timeout", "1", "--tls-cert", foreign / "client.pem", "--tls-key",
+                  foreign / "client-key.pem", "--tls-ca", certs / "ca.pem", "get", "key").expect(UNAVAILABLE)
+            h.run("--store", url_of([node]), "--connect-timeout", "1", "get", "key").expect(UNAVAILABLE)
+            wait_until(lambda: "refused" in node.log.read_text(), what="the node's log names a refused client")
+            assert node.stop() == 0
+        finally:
+            if node.process.poll() is None:
+                node.kill()
+
+
+def test_puts_go_on_while_nodes_are_killed_and_come_back():
+    with Home() as h, nodes(h, 3) as started:
+        h.options = ["--store", url_of(started)]
+        rng = random.Random(7)
+        acknowledged, over = {}, threading.Event()
+
+        def put_on():
+            n = 0
+            while not over.is_set():
+                key, value = f"key{n % 20}", rng.randbytes(rng.choice([10, 5000, CHUNK + 100]))
+                h.put(key, value)
+                acknowledged[key] = value
+                n += 1
+
+        writer = threading.Thread(target=put_on)
+        writer.start()
+        try:
+            for round_ in range(6):
+                time.sleep(0.4)
+                victim = round_ % 3
+                port = started[victim].port
+                if round_ % 2:
+                    started[victim].kill()
+                else:
+                    assert started[victim].stop() == 0
+                time.sleep(0.3)
+                started[victim] = Node(h, h.path("pads"), listen=f"127.0.0.1:{port}")
+        finally:
+            over.set()
+            writer.join()
+        assert len(acknowledged) >= 5, f"only {len(acknowledged)} puts came through"
+        for key, value in acknowledged.items():
+            assert h.get(key) == value, key
+        for node in started:
+            assert node.stop() == 0
+            assert node.lines()[-1]["message"] == "stopped"
+
+
+def test_what_a_node_may_keep_is_bounded():
+    with Home() as h, nodes(h, 1, "--max-bytes", "20M") as started:
+        h.options = ["--store", url_of(started)]
+        h.put("first", os.urandom(3 * CHUNK))
+        h.path("second", os.urandom(3 * CHUNK))
+        h.run("put", "second", h.path("second")).expect(UNAVAILABLE, "may keep")
+        assert len(h.get("first")) == 3 * CHUNK
+        h.run("rm", "first").expect()
+
+
+if __name__ == "__main__":
+    main(globals())
