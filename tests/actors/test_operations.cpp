@@ -1,0 +1,269 @@
+// Puts and gets message by message: the window, taken pads, lost answers, resuming, replaced values, cancelling.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/actors/fixture.hpp"
+
+namespace mutant::testing {
+
+namespace {
+
+const std::string alphabet = "abcdefghijklmnopqrstuvwxyz0123456789";   // four chunks of the fixture's ten bytes
+
+struct operations_fixture : fixture {
+  using fixture::fixture;
+  index_actor index = spawn_index();
+
+  bool is_data(const pad_address& a) const {
+    for (std::uint64_t n = 0; n < 64; ++n)
+      if (a == data_pad(n))
+        return true;
+    return false;
+  }
+  void hold_data(pad_op op) {
+    door->hold = [this, op](pad_op what, const pad_address& a) { return what == op && is_data(a); };
+  }
+  std::optional<found> find(const std::string& key) { return get<found>(index, find_atom_v, find_request{key, false}); }
+  // Lets held requests go until nothing waits any more.
+  void drain() {
+    door->hold = nullptr;
+    door->release_all();
+    det.run_messages();
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(operations, operations_fixture)
+
+BOOST_AUTO_TEST_CASE(values_of_every_length_come_back) {
+  for (std::size_t length = 0; length <= alphabet.size(); ++length) {
+    const auto value = alphabet.substr(0, length);
+    auto stored = put(small_put(index), "key", value);
+    BOOST_TEST(stored.size == length);
+    BOOST_TEST(value_of(small_get(index), "key") == value);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_range_comes_back) {
+  put(small_put(index), "key", alphabet);
+  for (std::uint64_t from = 0; from <= alphabet.size(); from += 3)
+    for (std::uint64_t length = 0; from + length <= alphabet.size(); length += 5) {
+      get_request request;
+      request.key = "key";
+      request.offset = from;
+      request.length = length;
+      auto a = ask_get(small_get(index), request);
+      det.run_until([&] { return !a->pending(); });
+      BOOST_REQUIRE(a->value.has_value());
+      BOOST_TEST(std::string(as_text(a->value->value)) == alphabet.substr(from, length));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(no_more_chunks_are_under_way_than_the_window_allows) {
+  const std::string value(200, 'x');
+  hold_data(pad_op::put);
+  auto stored = ask_put(small_put(index), "key", value);
+  det.run_messages();
+  BOOST_TEST(door->held.size() == 3u);
+  while (stored->pending()) {
+    door->release_all();
+    det.run_messages();
+    BOOST_REQUIRE(door->held.size() <= 3u);
+  }
+  hold_data(pad_op::get);
+  auto fetched = ask_get(small_get(index), "key");
+  det.run_messages();
+  BOOST_TEST(door->held.size() == 3u);
+  while (fetched->pending()) {
+    door->release_all();
+    det.run_messages();
+    BOOST_REQUIRE(door->held.size() <= 3u);
+  }
+  BOOST_REQUIRE(fetched->value.has_value());
+  BOOST_TEST(std::string(as_text(fetched->value->value)) == value);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_visible_before_all_chunks_are_durable) {
+  put(small_put(index), "key", "old");
+  hold_data(pad_op::put);
+  auto a = ask_put(small_put(index), "key", alphabet);
+  det.run_messages();
+  BOOST_TEST(a->pending());
+  BOOST_TEST(value_of(small_get(index), "key") == "old");
+  drain();
+  BOOST_TEST(a->value.has_value());
+  BOOST_TEST(value_of(small_get(index), "key") == alphabet);
+}
+
+BOOST_AUTO_TEST_CASE(a_pad_of_another_writer_is_left_to_it_and_the_chunk_goes_elsewhere) {
+  // Two stores that know nothing of each other's reservations write to the same pads.
+  auto other_options = small_index();
+  other_options.writer[0] = std::byte{2};
+  auto other = spawn_index(other_options);
+  hold_data(pad_op::put);
+  auto a = ask_put(small_put(index), "a", alphabet), b = ask_put(small_put(other), "b", std::string(36, 'b'));
+  det.run_messages();
+  while (a->pending() || b->pending()) {
+    BOOST_REQUIRE(!door->held.empty());
+    door->release_all();
+    det.run_messages();
+  }
+  BOOST_REQUIRE(a->value && b->value);
+  door->hold = nullptr;
+  get<sync_report>(index, sync_atom_v);
+  BOOST_TEST(value_of(small_get(index), "a") == alphabet);
+  BOOST_TEST(value_of(small_get(index), "b") == std::string(36, 'b'));
+}
+
+BOOST_AUTO_TEST_CASE(an_unchanged_value_writes_no_chunk_and_a_changed_one_only_what_differs) {
+  put(small_put(index), "key", alphabet);
+  auto same = put(small_put(index), "key", alphabet);
+  BOOST_TEST(same.chunks_written == 0u);
+  BOOST_TEST(same.bytes_kept == alphabet.size());
+  auto changed = alphabet;
+  changed[15] = '!';
+  auto delta = put(small_put(index), "key", changed);
+  BOOST_TEST(delta.chunks_written == 1u);
+  BOOST_TEST(delta.chunks_kept == 3u);
+  BOOST_TEST(value_of(small_get(index), "key") == changed);
+}
+
+BOOST_AUTO_TEST_CASE(a_put_whose_asker_is_gone_leaves_an_upload_that_the_next_one_goes_on_with) {
+  std::size_t written = 0;
+  door->hold = [&](pad_op op, const pad_address& a) { return op == pad_op::put && is_data(a) && ++written > 7; };
+  const std::string value = alphabet + alphabet + alphabet;
+  caf::actor asker;
+  auto a = ask_as<put_result>(&asker, det.system().spawn(put_operation, small_put(index)), put_atom_v,
+                              put_request{"key", bytes::copy_of(value), std::nullopt, {}});
+  det.run_messages();
+  BOOST_TEST(a->pending());
+  caf::anon_send_exit(asker, caf::exit_reason::kill);
+  det.run_messages();
+  drain();
+  auto there = find("key");
+  BOOST_REQUIRE(there->pending);
+  BOOST_TEST(!there->complete.has_value());
+  BOOST_TEST(there->pending->bytes_done >= 40u);
+  auto again = put(small_put(index), "key", value);
+  BOOST_TEST(again.resumed);
+  BOOST_TEST(again.bytes_kept >= 40u);
+  BOOST_TEST(again.bytes_kept + again.bytes_written == value.size());
+  BOOST_TEST(value_of(small_get(index), "key") == value);
+  BOOST_TEST(!find("key")->pending);
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_put_records_what_is_finished_even_while_a_checkpoint_is_written) {
+  door->hold = [this](pad_op op, const pad_address& a) { return op == pad_op::put && is_log(a); };
+  auto operation = det.system().spawn(put_operation, small_put(index));
+  auto a = ask<put_result>(operation, put_atom_v,
+                           put_request{"key", bytes::copy_of(alphabet + alphabet), std::nullopt, {}});
+  det.run_messages();
+  BOOST_REQUIRE(!door->held.empty());   // the first checkpoint; chunks go on being written behind it
+  caf::anon_send(operation, cancel_atom_v);
+  det.run_messages();
+  drain();
+  BOOST_TEST((a->code() == errc::cancelled));
+  BOOST_TEST(find("key")->pending->chunks_done > 2u);   // more than the checkpoint held
+}
+
+BOOST_AUTO_TEST_CASE(a_condition_that_does_not_hold_is_told_before_anything_is_written) {
+  put(small_put(index), "key", "old");
+  const auto before = door->counts[pad_op::put];
+  for (auto [wanted, code] : {std::pair{std::uint64_t{0}, errc::key_exists}, {std::uint64_t{77}, errc::version_mismatch}}) {
+    auto a = ask_put(small_put(index), put_request{"key", bytes::copy_of(alphabet), wanted, {}});
+    det.run_until([&] { return !a->pending(); });
+    BOOST_TEST((a->code() == code));
+  }
+  BOOST_TEST(door->counts[pad_op::put] == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_store_is_told_and_nothing_changes) {
+  put(small_put(index), "key", "old");
+  door->refuse = [this](pad_op op, const pad_address& a) {
+    return op == pad_op::put && is_data(a) ? std::optional(error{errc::store_full, "full"}) : std::nullopt;
+  };
+  auto a = ask_put(small_put(index), "key", alphabet);
+  det.run_until([&] { return !a->pending(); });
+  BOOST_TEST((a->code() == errc::store_full));
+  door->refuse = nullptr;
+  BOOST_TEST(value_of(small_get(index), "key") == "old");
+  put(small_put(index), "key", alphabet);
+  BOOST_TEST(value_of(small_get(index), "key") == alphabet);
+}
+
+BOOST_AUTO_TEST_CASE(a_get_ends_with_the_old_value_when_the_key_is_removed_or_replaced_meanwhile) {
+  for (auto removed : {true, false}) {
+    put(small_put(index), "key", alphabet);
+    hold_data(pad_op::get);
+    auto a = ask_get(small_get(index), "key");
+    det.run_messages();
+    BOOST_REQUIRE(!door->held.empty());
+    if (removed)
+      get<commit_result>(index, commit_atom_v, commit_request{{remove_op{"key"}}, {}});
+    else
+      put(small_put(index), "key", std::string(36, 'n'));
+    // Its pads are free now; others may not have them before the get has ended.
+    put(small_put(index), "other", std::string(36, 'o'));
+    drain();
+    BOOST_REQUIRE(a->value.has_value());
+    BOOST_TEST(std::string(as_text(a->value->value)) == alphabet);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_get_of_a_value_that_another_store_replaced_begins_again_on_the_new_one) {
+  auto other_options = small_index();
+  other_options.writer[0] = std::byte{2};
+  put(small_put(index), "key", alphabet);
+  auto other = spawn_index(other_options);
+  get<sync_report>(other, sync_atom_v);
+  const auto file = std::make_shared<const open_file>(::memfd_create("sink", MFD_CLOEXEC));
+  hold_data(pad_op::get);
+  get_request request;
+  request.key = "key";
+  request.sink = file_sink{file, "a file"};
+  auto a = ask_get(small_get(index), request);
+  det.run_messages();
+  BOOST_REQUIRE(door->held.size() == 3u);
+  // One chunk of the old value reaches the file; then the other store, which knows nothing of our pin, uses the pads again.
+  auto rest = std::move(door->held);
+  door->held.clear();
+  std::deque<gate::held_request> first;
+  first.push_back(std::move(rest.front()));
+  rest.pop_front();
+  door->release(std::move(first));
+  det.run_messages();
+  const std::string now(36, 'n');
+  door->hold = nullptr;
+  get<commit_result>(other, commit_atom_v, commit_request{{remove_op{"key"}}, {}});
+  put(small_put(other), "key", now);
+  put(small_put(other), "more", now);
+  door->release(std::move(rest));
+  door->release_all();
+  det.run_until([&] { return !a->pending(); });
+  BOOST_REQUIRE(a->value.has_value());
+  std::string got(a->value->bytes_read, 0);
+  BOOST_REQUIRE_EQUAL(::pread(file->descriptor(), got.data(), got.size(), 0), static_cast<ssize_t>(got.size()));
+  BOOST_TEST((got == now || got == alphabet));
+  BOOST_TEST(got == now);
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_chunk_is_named) {
+  put(small_put(index), "key", alphabet);
+  damage(data_pad(2), record_header_bytes + 30);
+  auto a = ask_get(small_get(index), "key");
+  det.run_until([&] { return !a->pending(); });
+  BOOST_TEST((a->code() == errc::decrypt_failed));
+  BOOST_TEST(a->failure->message.find("chunk 2") != std::string::npos);
+  BOOST_TEST(a->failure->message.find("pad 2") != std::string::npos);
+  missing.insert(data_pad(1));
+  broken.clear();
+  a = ask_get(small_get(index), "key");
+  det.run_until([&] { return !a->pending(); });
+  BOOST_TEST((a->code() == errc::corrupt_record));
+  BOOST_TEST(a->failure->message.find("chunk 1") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace mutant::testing
