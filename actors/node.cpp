@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "actors/ask.hpp"
+
 namespace mutant {
 
 namespace {
@@ -115,7 +117,7 @@ void node_state::verify(std::vector<write> batch, verifier_actor by) {
   for (const auto& w : batch)
     job.items.push_back({w.record, w.erases});
   auto writes = std::make_shared<std::vector<write>>(std::move(batch));
-  self->request(by, options.timeout, verify_atom_v, std::move(job))
+  ask(self, by, options.timeout, verify_atom_v, std::move(job))
       .then(
           [this, writes, by](verify_result& verdicts) {
             idle.push_back(by);
@@ -143,7 +145,7 @@ void node_state::admit(write w, const record_header& header) {
     return store(std::move(w));
   // That may be old news, or the write may replace a record that is as large.
   auto held = std::make_shared<write>(std::move(w));
-  self->request(options.store, options.timeout, stats_atom_v)
+  ask(self, options.store, options.timeout, stats_atom_v)
       .then(
           [this, held, header, asked = written_bytes](const pad_store_stats& stats) {
             if (asked >= written_then) {
@@ -167,7 +169,7 @@ void node_state::admit_exactly(write w, const record_header& header) {
                                               + std::to_string(options.max_bytes)
                                               + "; remove values, or use another store"});
   };
-  self->request(options.store, options.timeout, head_atom_v, pad_query{header.address})
+  ask(self, options.store, options.timeout, head_atom_v, pad_query{header.address})
       .then(
           [decide](const bytes& head) {
             auto stored = parse_header(head);
@@ -196,9 +198,9 @@ void node_state::store(write w) {
     finish(*held, from_caf(e));
   };
   if (held->erases)
-    self->request(options.store, options.timeout, erase_atom_v, held->record).then(stored, refused);
+    ask(self, options.store, options.timeout, erase_atom_v, held->record).then(stored, refused);
   else
-    self->request(options.store, options.timeout, put_atom_v, held->record).then(stored, refused);
+    ask(self, options.store, options.timeout, put_atom_v, held->record).then(stored, refused);
 }
 
 void node_state::finish(write& w, const std::optional<error>& e) {

@@ -1,5 +1,7 @@
 #include "actors/node_session.hpp"
 
+#include "actors/ask.hpp"
+
 namespace mutant {
 
 namespace {
@@ -80,7 +82,7 @@ template <class Out, class... Args>
 void node_session_state::ask(const wire::header& head, wire::content what, std::size_t charge, Args&&... args) {
   ++requests;
   charged_bytes += charge;
-  self->request(options.node, options.timeout, std::forward<Args>(args)...)
+  mutant::ask(self, options.node, options.timeout, std::forward<Args>(args)...)
       .then(
           [this, head, charge](Out& out_value) {
             if constexpr (std::is_same_v<Out, bytes>) {

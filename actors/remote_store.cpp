@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/ask.hpp"
+
 namespace mutant {
 
 namespace {
@@ -64,7 +66,7 @@ caf::result<Out> remote_store_state::take(std::size_t charge, bool reads, Args..
     const auto patience = options.request_timeout + std::chrono::seconds(10);
     const auto flight = ++last_flight;
     nodes[at].in_flight.emplace(flight, me);
-    self->request(caf::actor_cast<pad_store_actor>(nodes[at].link), patience, args...)
+    ask(self, caf::actor_cast<pad_store_actor>(nodes[at].link), patience, args...)
         .then(
             [this, promise, at, flight](Out& out) mutable {
               if (!landed(at, flight))

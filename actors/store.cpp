@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "actors/ask.hpp"
 #include "actors/decoder.hpp"
 #include "actors/file_writer.hpp"
 #include "actors/open_store.hpp"
@@ -45,7 +46,7 @@ caf::result<Result> run_operation(self_pointer self, Behavior behavior, Atom ato
 caf::result<done> rename(self_pointer self, rename_request& names) {
   auto promise = self->make_response_promise<done>();
   commit_request request{{rename_op{std::move(names.from), std::move(names.to)}}, {}};
-  self->request(self->state.index, self->state.put.timeout, commit_atom_v, std::move(request))
+  ask(self, self->state.index, self->state.put.timeout, commit_atom_v, std::move(request))
       .then([promise](commit_result) mutable { promise.deliver(done{}); },
             [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
   return promise;
@@ -89,14 +90,14 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
                                                               + ". purge --wipe does it when the store is well again"}));
                 });
     };
-    self->request(self->state.index, self->state.put.timeout, commit_atom_v, std::move(change))
+    ask(self, self->state.index, self->state.put.timeout, commit_atom_v, std::move(change))
         .then(std::move(removed), [=](caf::error& cause) mutable {
           if (from_caf(cause).code == errc::key_not_found && tries > 1)
             return remove(self, std::move(request), promise, tries - 1);
           promise.deliver(std::move(cause));
         });
   };
-  self->request(self->state.index, self->state.put.timeout, find_atom_v, find_request{request.key, false})
+  ask(self, self->state.index, self->state.put.timeout, find_atom_v, find_request{request.key, false})
       .then(std::move(decide), failed);
 }
 
@@ -158,7 +159,7 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
       [self](find_atom, std::string& key) -> caf::result<list_item> {
         auto promise = self->make_response_promise<list_item>();
         // One page of one item: the key itself is the first with it as prefix, if it is there.
-        self->request(self->state.index, self->state.get.timeout, list_atom_v, list_request{key, {}, 1})
+        ask(self, self->state.index, self->state.get.timeout, list_atom_v, list_request{key, {}, 1})
             .then(
                 [promise, key](list_page& page) mutable {
                   if (page.empty() || page.front().key != key)
@@ -173,10 +174,10 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
       [self](stats_atom) -> caf::result<store_stats> {
         auto promise = self->make_response_promise<store_stats>();
         auto failed = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
-        self->request(self->state.index, self->state.get.timeout, stats_atom_v)
+        ask(self, self->state.index, self->state.get.timeout, stats_atom_v)
             .then(
                 [self, promise, failed](index_stats& index) mutable {
-                  self->request(self->state.pads, self->state.get.timeout, stats_atom_v)
+                  ask(self, self->state.pads, self->state.get.timeout, stats_atom_v)
                       .then([promise, index](pad_store_stats& pads) mutable { promise.deliver(store_stats{index, pads}); },
                             failed);
                 },
