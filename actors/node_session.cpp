@@ -31,7 +31,10 @@ void node_session_state::start(self_pointer me, caf::io::connection_handle on, n
                      }});
 }
 
+// A client may speak before the message that the connection stands; our greeting goes first either way.
 void node_session_state::connected() {
+  if (std::exchange(has_greeted, true))
+    return;
   out.push(wire::greeting_of_server(options.greeting));
   out.pump(self, connection);
 }
@@ -41,6 +44,7 @@ bool node_session_state::may_read() const {
 }
 
 void node_session_state::received(byte_view from) {
+  connected();
   if (backlog_at == backlog.size()) {
     backlog.clear();
     backlog_at = 0;

@@ -54,6 +54,7 @@ struct node_session_state {
   frame_sender out;
   std::vector<std::byte> backlog;     // read, but not looked at yet
   std::size_t backlog_at = 0;
+  bool has_greeted = false;   // the client by us
   bool greeted = false;
   bool halted = false;                // nothing is read off the socket
   bool draining = false;

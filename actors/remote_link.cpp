@@ -52,7 +52,10 @@ void remote_link_state::start(self_pointer me, remote_link_options o) {
   tick();
 }
 
+// What the node says may come before the message that the connection stands; our greeting goes first either way.
 void remote_link_state::connected() {
+  if (std::exchange(has_greeted, true))
+    return;
   out.push(wire::greeting_of_client(wire::random_peer_id()));
   out.pump(self, connection);
 }
@@ -70,6 +73,7 @@ void remote_link_state::greeted(const wire::frame& frame) {
   const auto needed = self->system().message_types<pad_store_actor>();
   if (greeting->actor == 0 || !std::ranges::includes(offered, needed))
     return close("it serves something else than pads");
+  connected();
   node_actor = greeting->actor;
   for (auto& promise : std::exchange(waiting_for_greeting, {}))
     promise.deliver(done{});

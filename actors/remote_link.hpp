@@ -55,6 +55,7 @@ struct remote_link_state {
   caf::io::connection_handle connection;
   wire::reader in{wire::side::client};
   frame_sender out;
+  bool has_greeted = false;
   std::uint64_t node_actor = 0;                       // 0: not greeted yet
   std::uint64_t last_number = 0;
   std::map<std::uint64_t, pending_request> pending;   // by number, so by age

@@ -147,7 +147,14 @@ void remote_store_state::failed(std::size_t at, const job_ptr& j, const error& e
   }
   if (++j->tries >= options.max_tries)
     return j->fail(e);
-  waiting.push_front(j);
+  const auto elsewhere = std::ranges::any_of(nodes, [&](const node& n) { return n.connected && &n != &nodes[at]; });
+  if (elsewhere)
+    return waiting.push_front(j);
+  // Its link may be going down, and not have said so yet: tries must not be used up on that.
+  self->delayed_send(self, options.first_pause, deferred{[this, j] {
+                       waiting.push_front(j);
+                       dispatch();
+                     }});
 }
 
 // -- connections -------------------------------------------------------------------------------------------------------------
