@@ -139,10 +139,7 @@ void remote_store_state::failed(std::size_t at, const job_ptr& j, const error& e
   j->not_at = at;
   if (e.code == errc::overloaded) {
     j->pause = std::clamp(j->pause * 2, first_overload_pause, longest_overload_pause);
-    self->delayed_send(self, jittered(j->pause), deferred{[this, j] {
-                         waiting.push_front(j);
-                         dispatch();
-                       }});
+    self->delayed_send(self, jittered(j->pause), deferred{[this, j] { again(j); }});
     return;
   }
   if (++j->tries >= options.max_tries)
@@ -151,10 +148,14 @@ void remote_store_state::failed(std::size_t at, const job_ptr& j, const error& e
   if (elsewhere)
     return waiting.push_front(j);
   // Its link may be going down, and not have said so yet: tries must not be used up on that.
-  self->delayed_send(self, options.first_pause, deferred{[this, j] {
-                       waiting.push_front(j);
-                       dispatch();
-                     }});
+  self->delayed_send(self, options.first_pause, deferred{[this, j] { again(j); }});
+}
+
+void remote_store_state::again(const job_ptr& j) {
+  if (given_up)
+    return j->fail(unreachable());
+  waiting.push_front(j);
+  dispatch();
 }
 
 // -- connections -------------------------------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ struct remote_store_state {
   void dispatch();
   job_ptr landed(std::size_t at, std::uint64_t flight);
   void failed(std::size_t at, const job_ptr& j, const error& e);
+  void again(const job_ptr& j);
   void connect(std::size_t at);
   void resolved(std::size_t at, result<std::vector<socket_address>> found);
   void open_link(std::size_t at);
