@@ -17,6 +17,10 @@
 #include <thread>
 #include <vector>
 
+#include "benchmarks/support.hpp"
+
+using namespace mutant::bench;
+
 namespace {
 
 constexpr std::size_t buffer_bytes = 4'194'104;
@@ -56,7 +60,7 @@ double rate(unsigned threads, double seconds, Work work) {
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> total{0};
   std::vector<std::thread> all;
-  auto start = std::chrono::steady_clock::now();
+  const auto start = steady::now();
   for (unsigned i = 0; i < threads; ++i)
     all.emplace_back([&] {
       State state;
@@ -71,12 +75,7 @@ double rate(unsigned threads, double seconds, Work work) {
   stop = true;
   for (auto& t : all)
     t.join();
-  return static_cast<double>(total) / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
+  return static_cast<double>(total) / seconds_since(start);
 }
 
 }  // namespace
@@ -99,12 +98,12 @@ int main(int argc, char** argv) {
   }
   if (json) {
     const nlohmann::json out = {{"cores", cores},
-                                {"seal_bytes_per_second", median(sealing)},
-                                {"open_bytes_per_second", median(opening)}};
+                                {"seal_bytes_per_second", of(sealing).median},
+                                {"open_bytes_per_second", of(opening).median}};
     std::printf("%s\n", out.dump().c_str());
   } else {
     std::printf("libsodium alone, %u cores: sealing %.3f GB/s, opening %.3f GB/s (medians of %zu rounds of %.1f s)\n", cores,
-                median(sealing) / 1e9, median(opening) / 1e9, rounds, seconds);
+                of(sealing).median / 1e9, of(opening).median / 1e9, rounds, seconds);
   }
   return 0;
 }

@@ -5,67 +5,25 @@
 //
 // Prints what it measured, with medians and spread over the rounds. Fixed seed; ratios within one run are what counts.
 #include <malloc.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "actors/client.hpp"
+#include "benchmarks/support.hpp"
 #include "core/engine/engine.hpp"
 
 using namespace mutant;
+using namespace mutant::bench;
 
 namespace {
-
-using steady = std::chrono::steady_clock;
-
-double seconds_since(steady::time_point start) {
-  return std::chrono::duration<double>(steady::now() - start).count();
-}
-
-double cpu_seconds() {
-  rusage u{};
-  getrusage(RUSAGE_SELF, &u);
-  return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec)
-         + static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
-// RssAnon of this process, bytes.
-std::uint64_t anonymous_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("RssAnon:"))
-      return std::strtoull(line.c_str() + 8, nullptr, 10) * 1024;
-  return 0;
-}
-
-struct spread {
-  double low, median, high;
-};
-
-spread of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return {values.front(), values[values.size() / 2], values.back()};
-}
-
-template <class T>
-T must(result<T> r, const char* doing) {
-  if (!r) {
-    std::fprintf(stderr, "%s: %s\n", doing, to_string(r.error()).c_str());
-    std::exit(1);
-  }
-  if constexpr (!std::is_void_v<T>)
-    return std::move(*r);
-}
 
 std::string key_of(std::uint64_t i) {
   char text[32];
@@ -196,12 +154,8 @@ int main(int argc, char** argv) {
       many.push_back(static_cast<double>(n) / put_keys(small, 1000 + r * n, 1000 + (r + 1) * n, 64));
       gain.push_back(many.back() / one.back());
     }
-    auto show = [&](const char* what, const std::vector<double>& v, const char* unit) {
-      auto s = of(v);
-      std::printf("%-46s %10.2f %s  (%.2f to %.2f, %zu rounds)\n", what, s.median, unit, s.low, s.high, v.size());
-    };
     show("durable put, one writer, 1,000 keys", at_small, "us");
-    show(("durable put, one writer, " + std::to_string(keys) + " keys").c_str(), at_large, "us");
+    show("durable put, one writer, " + std::to_string(keys) + " keys", at_large, "us");
     show("ratio", ratio, "x");
     show("64 writers, durable puts", many, "/s");
     show("64 writers against one", gain, "x");
