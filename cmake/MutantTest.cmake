@@ -24,7 +24,7 @@ function(mutant_test_runner)
   add_executable(${arg_NAME} ${arg_SOURCES})
   target_link_libraries(${arg_NAME} PRIVATE
     ${arg_LIBRARIES} Boost::unit_test_framework nlohmann_json::nlohmann_json)
-  target_compile_definitions(${arg_NAME} PRIVATE BOOST_TEST_DYN_LINK MUTANT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(${arg_NAME} PRIVATE BOOST_TEST_DYN_LINK)
   foreach(source IN LISTS arg_SOURCES)
     if(source MATCHES "/main\\.cpp$")
       set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)

@@ -35,7 +35,6 @@ INCLUDE_RULES = [
     (r"<rados/", SHIPPED, ("core/engine/",), "librados is only for core/engine/"),
     (r"<boost/", SHIPPED, (), "Boost is only for tests"),
     (r"<mutex>|<shared_mutex>", ("actors/",), (), "actors share nothing, so there is nothing to lock"),
-    (r"\"pch\.hpp\"|\"actors/pch\.hpp\"", ("",), (), "a source includes what it uses, not the precompiled header"),
 ]
 
 
@@ -144,7 +143,7 @@ def main():
         for header in headers:
             name = header.relative_to(source).as_posix()
             layer = name.split("/")[0]
-            if layer in flags and not name.endswith("/pch.hpp") and not proven_by_its_source(header, name):
+            if layer in flags and not proven_by_its_source(header, name):
                 tasks.append(pool.submit(check_header, header, name, *flags[layer]))
         checked = len(tasks)
         breaches += filter(None, (task.result() for task in tasks))
