@@ -232,6 +232,7 @@ faulty_store_actor::behavior_type faulty_store(self_pointer self, faulty_store_o
         return promise;
       },
       [self](const fault_options& faults) { self->state.options.faults = faults; },
+      [self](fault_counts_query) { return self->state.counts; },
       [](deferred& run_later) { run_later.run(); },
   };
 }

@@ -51,9 +51,11 @@ struct fault_counts {
   std::uint64_t refused = 0;
   std::uint64_t tampered = 0;      // corrupt or stale
 };
+struct fault_counts_query {};
 
-// The pad store's interface; new faults for all requests from here on; and its own messages to itself.
-using faulty_store_actor = pad_store_actor::extend<reacts_to<fault_options>, reacts_to<deferred>>;
+// The pad store's interface; new faults for all requests from here on; what it did so far; and its own messages to itself.
+using faulty_store_actor = pad_store_actor::extend<reacts_to<fault_options>, replies_to<fault_counts_query>::with<fault_counts>,
+                                                   reacts_to<deferred>>;
 
 struct faulty_store_state {
   static inline const char* name = "faulty_store";
@@ -98,3 +100,5 @@ faulty_store_actor::behavior_type faulty_store(faulty_store_actor::stateful_poin
 }  // namespace mutant
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(mutant::fault_options)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(mutant::fault_counts)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(mutant::fault_counts_query)

@@ -193,7 +193,8 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
   };
 }
 
-// A remote store tries again itself, and takes longer.
+}  // namespace
+
 void be_patient(store_config& config) {
   config.worker.timeout = std::max(config.worker.timeout, config.remote.longest_request());
   config.worker.tries = std::min(config.worker.tries, 2u);
@@ -201,8 +202,6 @@ void be_patient(store_config& config) {
   for (auto* timeout : {&config.index.timeout, &config.put.timeout, &config.get.timeout})
     *timeout = std::max(*timeout, longest);
 }
-
-}  // namespace
 
 result<void> store_config::validate() const {
   if (pad_workers == 0 || pad_workers > 4096 || decoders > 1024 || window > 1024)

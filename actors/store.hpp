@@ -48,6 +48,10 @@ struct store_config {
   result<void> validate() const;
 };
 
+// Timeouts for a remote store, which tries again itself and takes longer. spawn_store does it for a URL; whoever passes `pads`
+// that stand before a remote store does it before.
+void be_patient(store_config& config);
+
 struct store_state {
   static inline const char* name = "store";
   put_options put;
