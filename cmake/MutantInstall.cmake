@@ -13,6 +13,9 @@ install(TARGETS ${libraries} EXPORT mutantTargets
 if(TARGET mutant)
   install(TARGETS mutant RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
+if(TARGET mutant-load)
+  install(TARGETS mutant-load RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
 install(EXPORT mutantTargets NAMESPACE mutant:: DESTINATION "${package_dir}")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/mutantConfig.cmake.in"

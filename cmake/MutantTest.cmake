@@ -1,4 +1,4 @@
-# How tests are registered. Every CTest has a time limit and a label: core, actors, simulation, system, layering,
+# How tests are registered. Every CTest has a time limit and a label: core, actors, simulation, load, system, layering,
 # benchmark or ceph.
 
 find_package(Boost 1.74 REQUIRED COMPONENTS unit_test_framework)
