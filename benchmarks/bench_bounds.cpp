@@ -1,109 +1,99 @@
-// What the parts allow: sealing and opening with libsodium alone, on every core at once.
+// What the parts allow, each alone: libsodium, LMDB, the disk, and CAF. Every other figure is a part of one of these.
 //
-//   bench_bounds [--smoke] [--json]
+//   bench_bounds [--smoke] [--json] [--only crypto,lmdb,disk,caf] [--rounds 5] [--directory DIR] [--value-bytes 1024]
+//                [--clients 64]
 //
-// Sealing is XChaCha20-Poly1305 in place plus BLAKE2b-256 of the result; opening is the AEAD alone. 4 MiB buffers, one thread
-// per core, each for the same time; the figure is bytes of all threads over that time, median of the rounds.
-#include <sodium.h>
-
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <chrono>
+// Without --only: crypto alone, in two seconds, which is what scripts ask for between their own measurements; --only all for
+// everything. Fixed contents, medians of the rounds. The JSON document also holds "seal_bytes_per_second" and
+// "open_bytes_per_second" of all cores together.
 #include <cstdio>
-#include <cstring>
-#include <functional>
-#include <nlohmann/json.hpp>
-#include <thread>
-#include <vector>
+#include <string>
 
-#include "benchmarks/support.hpp"
+#include "benchmarks/bounds/caf.hpp"
+#include "benchmarks/bounds/disk.hpp"
+#include "benchmarks/bounds/lmdb.hpp"
+#include "benchmarks/bounds/sodium.hpp"
 
 using namespace mutant::bench;
 
 namespace {
 
-constexpr std::size_t buffer_bytes = 4'194'104;
+constexpr std::size_t chunk_bytes = 4'194'104;
 
-struct workspace {
-  std::vector<unsigned char> text = std::vector<unsigned char>(buffer_bytes + 64);
-  std::array<unsigned char, 32> key{}, hash{};
-  std::array<unsigned char, 24> nonce{};
-  std::array<unsigned char, 16> tag{};
-  std::array<unsigned char, 64> associated{};
-};
-
-void seal(workspace& w) {
-  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(w.text.data(), w.tag.data(), nullptr, w.text.data(), buffer_bytes,
-                                                      w.associated.data(), w.associated.size(), nullptr, w.nonce.data(),
-                                                      w.key.data());
-  crypto_generichash(w.hash.data(), w.hash.size(), w.text.data(), buffer_bytes, nullptr, 0);
-}
-
-// Decrypting in place once turns the text into something else: open from a sealed copy into another buffer.
-struct sealed_copy {
-  workspace from;
-  std::vector<unsigned char> to = std::vector<unsigned char>(buffer_bytes);
-  sealed_copy() { seal(from); }
-  void open() {
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(to.data(), nullptr, from.text.data(), buffer_bytes,
-                                                            from.tag.data(), from.associated.data(),
-                                                            from.associated.size(), from.nonce.data(), from.key.data())
-        != 0)
-      std::abort();
+// Sealing and opening of pads, all cores and one; then the single operations, on one core.
+void crypto_bounds(bool smoke, std::size_t rounds, std::size_t value_bytes, bool all, report& out) {
+  const auto seconds = smoke ? 0.05 : 0.4;
+  std::vector<double> sealing, opening;
+  auto sealed = [](sodium_buffers& b) { b.encrypt(); };
+  for (std::size_t r = 0; r < rounds; ++r) {
+    sealing.push_back(chunk_bytes * sodium_rate(cores(), seconds, chunk_bytes, [](sodium_buffers& b) { b.seal(); }));
+    opening.push_back(chunk_bytes * sodium_rate(cores(), seconds, chunk_bytes, sealed, [](sodium_buffers& b) { b.open(); }));
   }
-};
-
-// Bytes per second of so many threads together.
-template <class State, class Work>
-double rate(unsigned threads, double seconds, Work work) {
-  std::atomic<bool> stop{false};
-  std::atomic<std::uint64_t> total{0};
-  std::vector<std::thread> all;
-  const auto start = steady::now();
-  for (unsigned i = 0; i < threads; ++i)
-    all.emplace_back([&] {
-      State state;
-      std::uint64_t done = 0;
-      while (!stop.load(std::memory_order_relaxed)) {
-        work(state);
-        done += buffer_bytes;
-      }
-      total += done;
-    });
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  stop = true;
-  for (auto& t : all)
-    t.join();
-  return static_cast<double>(total) / seconds_since(start);
+  out.more()["seal_bytes_per_second"] = of(sealing).median;
+  out.more()["open_bytes_per_second"] = of(opening).median;
+  auto mb = [](std::vector<double> values) {
+    for (auto& v : values)
+      v /= 1e6;
+    return values;
+  };
+  out.add("seal_mb_per_second", "libsodium: sealing chunks, all cores", mb(sealing), "MB/s");
+  out.add("open_mb_per_second", "libsodium: opening chunks, all cores", mb(opening), "MB/s");
+  if (!all)
+    return;
+  std::vector<double> seal_pads, open_pads, keys, sign, verify, encrypt, hash;
+  auto signed_already = [](sodium_buffers& b) {
+    b.derive_keys();
+    b.sign();
+  };
+  for (std::size_t r = 0; r < rounds; ++r) {
+    const auto each = seconds / 4;
+    auto us = [](double rate) { return 1e6 / rate; };
+    seal_pads.push_back(sodium_rate(cores(), seconds, value_bytes, [](sodium_buffers& b) { b.seal_pad(); }));
+    open_pads.push_back(sodium_rate(cores(), seconds, value_bytes, sealed, [](sodium_buffers& b) { b.open_pad(); }));
+    keys.push_back(us(sodium_rate(1, each, 64, [](sodium_buffers& b) { b.derive_keys(); })));
+    sign.push_back(us(sodium_rate(1, each, 64, signed_already, [](sodium_buffers& b) { b.sign(); })));
+    verify.push_back(us(sodium_rate(1, each, 64, signed_already, [](sodium_buffers& b) { b.verify(); })));
+    encrypt.push_back(1e9 / chunk_bytes / sodium_rate(1, each, chunk_bytes, sealed));
+    hash.push_back(1e9 / chunk_bytes / sodium_rate(1, each, chunk_bytes, [](sodium_buffers& b) { b.hash_text(); }));
+  }
+  const auto size = std::to_string(value_bytes) + " bytes";
+  out.add("seal_pads_per_second", "libsodium: keys, seal, sign a pad of " + size + ", all cores", seal_pads, "/s");
+  out.add("open_pads_per_second", "libsodium: keys, open a pad of " + size + ", all cores", open_pads, "/s");
+  out.add("derive_keys_us", "libsodium: deriving a pad's keys, one core", keys, "us");
+  out.add("sign_us", "libsodium: Ed25519 signature", sign, "us");
+  out.add("verify_us", "libsodium: Ed25519 verification", verify, "us");
+  out.add("encrypt_ns_per_byte", "libsodium: XChaCha20-Poly1305, a byte, one core", encrypt, "ns");
+  out.add("hash_ns_per_byte", "libsodium: BLAKE2b-256, a byte, one core", hash, "ns");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool smoke = false, json = false;
-  for (int i = 1; i < argc; ++i) {
-    smoke = smoke || std::strcmp(argv[i], "--smoke") == 0;
-    json = json || std::strcmp(argv[i], "--json") == 0;
-  }
+  arguments a(argc, argv,
+              "bench_bounds [--smoke] [--json] [--only crypto,lmdb,disk,caf|all] [--rounds N] [--directory DIR]"
+              " [--value-bytes N] [--clients N]");
+  const auto smoke = a.flag("--smoke");
+  report out(a.flag("--json"));
+  const auto only = a.text("--only", smoke ? "all" : "");
+  const auto rounds = std::max<std::uint64_t>(1, a.number("--rounds", smoke ? 1 : 5));
+  const auto value_bytes = std::clamp<std::uint64_t>(a.number("--value-bytes", 1024), 1, chunk_bytes);
+  const auto clients = std::clamp<std::uint64_t>(a.number("--clients", smoke ? 4 : 64), 1, 1000);
+  const auto directory = a.text("--directory", "");
+  a.finish();
+  auto wants = [&](const char* section) { return only == "all" || only.find(section) != std::string::npos; };
   if (sodium_init() < 0)
     return 1;
-  const auto cores = std::max(1u, std::thread::hardware_concurrency());
-  const auto seconds = smoke ? 0.05 : 0.5;
-  const std::size_t rounds = smoke ? 1 : 5;
-  std::vector<double> sealing, opening;
-  for (std::size_t r = 0; r < rounds; ++r) {
-    sealing.push_back(rate<workspace>(cores, seconds, [](workspace& w) { seal(w); }));
-    opening.push_back(rate<sealed_copy>(cores, seconds, [](sealed_copy& c) { c.open(); }));
+  out.note("bounds: %u cores, medians of %llu rounds\n", cores(), static_cast<unsigned long long>(rounds));
+  if (only.empty() || wants("crypto"))
+    crypto_bounds(smoke, rounds, value_bytes, !only.empty(), out);
+  if (wants("lmdb"))
+    lmdb_bounds(work_directory(directory), smoke, rounds, value_bytes, clients, out);
+  if (wants("disk")) {
+    work_directory work(directory);
+    disk_bounds(work.path(), smoke, rounds, out);
   }
-  if (json) {
-    const nlohmann::json out = {{"cores", cores},
-                                {"seal_bytes_per_second", of(sealing).median},
-                                {"open_bytes_per_second", of(opening).median}};
-    std::printf("%s\n", out.dump().c_str());
-  } else {
-    std::printf("libsodium alone, %u cores: sealing %.3f GB/s, opening %.3f GB/s (medians of %zu rounds of %.1f s)\n", cores,
-                of(sealing).median / 1e9, of(opening).median / 1e9, rounds, seconds);
-  }
+  if (wants("caf"))
+    caf_bounds(work_directory(directory), smoke, rounds, clients, out);
+  out.finish();
   return 0;
 }
