@@ -1,0 +1,336 @@
+"""One large random file in and out, with mutant and with its peers, in turn within every round.
+
+Whole commands are timed, from process start to exit. What mutant puts is durable when it returns, and so is a file that it
+gets; every peer is followed by a sync of the file system, timed with it. Every copy is compared with the source.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+
+from tools import Failed, have, output, run, sync_seconds
+
+PASSWORD = "a password for measuring"
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "blake2b").hexdigest()
+
+
+def make_file(path, size):
+    with open(path, "wb") as f:
+        left = size
+        while left:
+            n = min(left, 1 << 24)
+            f.write(os.urandom(n))
+            left -= n
+        f.flush()
+        os.fsync(f.fileno())
+
+
+class Peer:
+    """put, get and show are timed; prepare and reopen, before a put and before each get, are not."""
+
+    name = ""
+    packages = []
+    programs = []
+    durable = False  # whether put and get have synced when they return
+
+    def __init__(self, directory):
+        self.directory = os.path.join(directory, self.name)
+        os.makedirs(self.directory)
+        self.env = dict(os.environ, HOME=self.directory, XDG_CACHE_HOME=self.directory + "/.cache")
+
+    @classmethod
+    def missing(cls):
+        absent = [p for p in cls.programs if not have(p)]
+        return f"{', '.join(absent)} not installed" if absent else None
+
+    def run(self, *command, **more):
+        return run(list(command), env=self.env, **more)
+
+    def prepare(self):
+        pass
+
+    def reopen(self):
+        pass
+
+    def close(self):
+        pass
+
+    def to_null(self, *command):
+        return self.run(*command, stdout=subprocess.DEVNULL)
+
+
+class Mutant(Peer):
+    name = "mutant"
+    durable = True
+    program = ""
+    round = 0
+
+    def command(self, *words):
+        return [self.program, "--home", self.directory + "/home", "--quiet", *words]
+
+    def prepare(self):
+        if self.round:
+            self.run(*self.command("rm", f"value-{self.round}"))
+        self.round += 1
+
+    def put(self, source):
+        return self.run(*self.command("put", f"value-{self.round}", source))
+
+    def get(self, target):
+        return self.run(*self.command("get", f"value-{self.round}", target))
+
+    def show(self):
+        return self.run(*self.command("get", f"value-{self.round}", "/dev/null"))
+
+
+class Rclone(Peer):
+    name = "rclone"
+    packages = programs = ["rclone"]
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        password = output(["rclone", "obscure", PASSWORD]).strip()
+        self.config = self.directory + "/rclone.conf"
+        with open(self.config, "w") as f:
+            f.write(f"[vault]\ntype = crypt\nremote = {self.directory}/vault\npassword = {password}\n")
+
+    def rclone(self, *words):
+        return ["rclone", "--config", self.config, *words]
+
+    def prepare(self):
+        shutil.rmtree(self.directory + "/vault", ignore_errors=True)
+
+    def put(self, source):
+        return self.run(*self.rclone("copyto", source, "vault:value"))
+
+    def get(self, target):
+        return self.run(*self.rclone("copyto", "vault:value", target))
+
+    def show(self):
+        return self.to_null(*self.rclone("cat", "vault:value"))
+
+
+class Restic(Peer):
+    name = "restic"
+    packages = programs = ["restic"]
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.repository = self.directory + "/repository"
+        self.env.update(RESTIC_REPOSITORY=self.repository, RESTIC_PASSWORD=PASSWORD)
+
+    def prepare(self):
+        shutil.rmtree(self.repository, ignore_errors=True)
+        self.run("restic", "--quiet", "init")
+
+    def put(self, source):
+        self.source = source
+        return self.run("restic", "--quiet", "backup", "--compression", "off", source)
+
+    def get(self, target):
+        into = target + ".restic"
+        shutil.rmtree(into, ignore_errors=True)
+        took = self.run("restic", "--quiet", "restore", "latest", "--target", into)
+        os.rename(into + self.source, target)
+        shutil.rmtree(into)
+        return took
+
+    def show(self):
+        return self.to_null("restic", "--quiet", "dump", "latest", self.source)
+
+
+class Borg(Peer):
+    name = "borg"
+    packages = ["borgbackup"]
+    programs = ["borg"]
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.repository = self.directory + "/repository"
+        self.env.update(BORG_REPO=self.repository, BORG_PASSPHRASE=PASSWORD, BORG_BASE_DIR=self.directory)
+
+    def prepare(self):
+        shutil.rmtree(self.repository, ignore_errors=True)
+        shutil.rmtree(self.directory + "/.cache", ignore_errors=True)
+        self.run("borg", "init", "--encryption", "repokey-blake2")
+
+    def put(self, source):
+        self.source = source
+        return self.run("borg", "create", "--compression", "none", "::value", source)
+
+    def get(self, target):
+        into = target + ".borg"
+        shutil.rmtree(into, ignore_errors=True)
+        os.mkdir(into)
+        took = self.run("borg", "extract", "::value", cwd=into)
+        os.rename(into + self.source, target)
+        shutil.rmtree(into)
+        return took
+
+    def show(self):
+        return self.to_null("borg", "extract", "--stdout", "::value")
+
+
+class Gocryptfs(Peer):
+    name = "gocryptfs"
+    packages = ["gocryptfs", "fuse3"]
+    programs = ["gocryptfs", "fusermount3"]
+    mounted = False
+
+    @classmethod
+    def missing(cls):
+        return super().missing() or (None if os.path.exists("/dev/fuse") else "no /dev/fuse here")
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.cipher, self.plain = self.directory + "/cipher", self.directory + "/plain"
+        self.password = self.directory + "/password"
+        os.mkdir(self.plain)
+        with open(self.password, "w") as f:
+            f.write(PASSWORD + "\n")
+
+    def mount(self):
+        self.run("gocryptfs", "-quiet", "-passfile", self.password, self.cipher, self.plain, stdout=subprocess.DEVNULL)
+        self.mounted = True
+
+    def close(self):
+        if self.mounted:
+            self.run("fusermount3", "-u", self.plain)
+            self.mounted = False
+
+    def prepare(self):
+        self.close()
+        shutil.rmtree(self.cipher, ignore_errors=True)
+        os.mkdir(self.cipher)
+        self.run("gocryptfs", "-init", "-quiet", "-passfile", self.password, self.cipher)
+        self.mount()
+
+    def reopen(self):  # what was read or written through the mount is in the page cache, in the clear
+        self.close()
+        self.mount()
+
+    def put(self, source):
+        return self.run("cp", source, self.plain + "/value")
+
+    def get(self, target):
+        return self.run("cp", self.plain + "/value", target)
+
+    def show(self):
+        return self.to_null("cat", self.plain + "/value")
+
+
+PEERS = [Rclone, Restic, Gocryptfs, Borg]
+TARGETS = {("rclone", "put"): 5, ("rclone", "get"): 1.8, ("restic", "put"): 7, ("restic", "get"): 6}
+
+
+class Rows(dict):
+    """(peer, what) -> seconds, one a round."""
+
+    def note(self, peer, what, seconds):
+        self.setdefault((peer.name, what), []).append(seconds)
+
+
+def one_round(peer, source, want, directory, rows):
+    out = os.path.join(directory, "out")
+    peer.prepare()
+    sync_seconds(directory)
+    took = peer.put(source)
+    rows.note(peer, "put", took if peer.durable else took + sync_seconds(directory))
+    for what in ("get", "show"):
+        peer.reopen()
+        if os.path.exists(out):
+            os.remove(out)
+        sync_seconds(directory)
+        if what == "show":
+            rows.note(peer, "show", peer.show())
+            continue
+        took = peer.get(out)
+        rows.note(peer, "get unsynced", took)
+        rows.note(peer, "get", took if peer.durable else took + sync_seconds(directory))
+        if digest(out) != want:
+            raise Failed(f"{peer.name}: the copy differs from the source")
+
+
+def bounds(program, rows):
+    """The rates of sealing, opening and writing in this very round."""
+    now = json.loads(output([program, "--json", "--rounds", "1"]))
+    rows.setdefault(("bound", "seal"), []).append(now["seal_bytes_per_second"])
+    rows.setdefault(("bound", "open"), []).append(now["open_bytes_per_second"])
+
+
+def write_plain(source, directory, rows):
+    """What writing the same bytes costs by itself: the kernel's own copy within the file system, synced."""
+    out = os.path.join(directory, "out")
+    start = time.monotonic()
+    with open(source, "rb") as a, open(out, "wb") as b:
+        while piece := a.read(4 << 20):
+            b.write(piece)
+        b.flush()
+        os.fsync(b.fileno())
+    rows.setdefault(("bound", "write"), []).append(time.monotonic() - start)
+    os.remove(out)
+
+
+def tell(rows, names, size, figures):
+    rate = {key: [size / t for t in v] for key, v in rows.items() if key[0] != "bound"}
+    what = {"put": "put, durable", "get": "get to a file, durable", "get unsynced": "get to a file, not synced",
+            "show": "get to /dev/null"}
+    for name in names:
+        for key, words in what.items():
+            if key == "get unsynced" and name == "mutant":
+                continue
+            figures.add(f"{name}: {words}", [v / 1e6 for v in rate[name, key]], "MB/s")
+    for name in names[1:]:
+        for key, words in what.items():
+            mine = "get" if key == "get unsynced" else key
+            figures.ratio(f"mutant against {name}: {words}", rate["mutant", mine], rate[name, key], TARGETS.get((name, key)))
+    seal, opening = rows["bound", "seal"], rows["bound", "open"]
+    writing = [size / o + t for o, t in zip(opening, rows["bound", "write"])]
+    figures.add("bound: sealing on all cores", [v / 1e6 for v in seal], "MB/s")
+    figures.add("bound: opening on all cores", [v / 1e6 for v in opening], "MB/s")
+    figures.add("bound: writing the same bytes, synced", [size / t / 1e6 for t in rows["bound", "write"]], "MB/s")
+    figures.ratio("mutant put as part of sealing", rate["mutant", "put"], seal, 0.85)
+    figures.ratio("mutant get to /dev/null as part of opening", rate["mutant", "show"], opening, 0.85)
+    figures.ratio("mutant get to a file as part of opening plus writing", rate["mutant", "get"], [size / t for t in writing],
+                  0.85)
+
+
+def compare(options, directory, figures, lock):
+    Mutant.program = options.mutant
+    peers = [Mutant(directory)]
+    for kind in PEERS:
+        if options.peers and kind.name not in options.peers:
+            continue
+        why = kind.missing()
+        if why:
+            figures.say(f"{kind.name}: skipped, {why}")
+        else:
+            peers.append(kind(directory))
+    size = options.size_mib << 20
+    source = os.path.join(directory, "source")
+    make_file(source, size)
+    want = digest(source)
+    rows = Rows()
+    try:
+        for r in range(options.rounds):
+            order = peers[r % len(peers):] + peers[:r % len(peers)]  # nobody always comes after the same one
+            for peer in order:
+                with lock():
+                    one_round(peer, source, want, directory, rows)
+            with lock():
+                bounds(options.bounds, rows)
+                write_plain(source, directory, rows)
+            figures.say(f"  round {r + 1}: " + ", ".join(f"{n} {w} {v[-1]:.2f}" for (n, w), v in rows.items()
+                                                         if n != "bound" and w != "get unsynced"))
+    finally:
+        for peer in peers:
+            peer.close()
+    figures.say(f"\n{options.size_mib} MiB of random bytes, source in the page cache")
+    tell(rows, [p.name for p in peers], size, figures)
