@@ -101,9 +101,10 @@ client_run get_keys(client& c, std::size_t clients, double seconds, std::uint64_
 
 // Rates and latencies of one kind of run, round by round.
 struct series {
-  std::vector<double> rate, p50, p99;
+  std::vector<double> rate, p50, p99, cpu;
   void add(client_run&& run) {
     rate.push_back(run.rate());
+    cpu.push_back(run.cpu_us());
     p50.push_back(run.milliseconds(0.5));
     p99.push_back(run.milliseconds(0.99));
   }
@@ -111,6 +112,7 @@ struct series {
     out.add(name + "_per_second", what, rate, "/s");
     out.add(name + "_p50_ms", what + ", p50", p50, "ms");
     out.add(name + "_p99_ms", what + ", p99", p99, "ms");
+    out.add(name + "_cpu_us", what + ", CPU of the process for each", cpu, "us");
   }
 };
 
@@ -129,6 +131,7 @@ void inlined(const settings& s, const work_directory& work, report& out) {
   gets.tell(out, "inlined_gets", "inlined: gets");
   bare.tell(out, "bare_exchanges", "bare exchanges");
   out.add("inlined_gets_of_bare", "inlined gets as part of bare exchanges", ratios(gets.rate, bare.rate), "x", 0.60);
+  out.add("inlined_gets_of_bare_by_cpu", "the same by CPU time", ratios(bare.cpu, gets.cpu), "x");
   const auto stats = must(c.stats(), "stats").index;
   out.note("  %.1f puts a commit\n",
            static_cast<double>(stats.commit_requests) / static_cast<double>(std::max<std::uint64_t>(stats.commits, 1)));
@@ -140,10 +143,13 @@ void pads(const settings& s, const work_directory& work, report& out) {
   const auto keys = std::min<std::uint64_t>(s.keys, 10'000);
   put_keys(c, s.clients, no_limit, keys, 0, value, 0);
   series puts, gets;
-  std::vector<double> sealing, opening;
+  std::vector<double> sealing, opening, sealing_cpu;
   for (std::size_t r = 0; r < s.rounds; ++r) {
     const auto first = (r + 1) << 41;
+    const auto cpu = cpu_seconds();
+    const auto start = steady::now();
     sealing.push_back(sodium_rate(cores(), s.seconds / 2, s.value_bytes, [](sodium_buffers& b) { b.seal_pad(); }));
+    sealing_cpu.push_back((cpu_seconds() - cpu) * 1e6 / (sealing.back() * seconds_since(start)));
     puts.add(put_keys(c, s.clients, s.seconds, std::uint64_t{1} << 40, first, value, keys));
     opening.push_back(sodium_rate(
         cores(), s.seconds / 2, s.value_bytes, [](sodium_buffers& b) { b.encrypt(); },
@@ -154,7 +160,9 @@ void pads(const settings& s, const work_directory& work, report& out) {
   gets.tell(out, "pad_gets", "pads of their own: gets");
   out.add("pad_seal_bound", "libsodium: keys, seal, sign; all cores", sealing, "/s");
   out.add("pad_open_bound", "libsodium: keys, open; all cores", opening, "/s");
+  out.add("pad_seal_cpu_us", "libsodium: CPU for each pad sealed", sealing_cpu, "us");
   out.add("pad_puts_of_bound", "puts as part of that", ratios(puts.rate, sealing), "x", 0.70);
+  out.add("pad_puts_of_bound_by_cpu", "the same by CPU time", ratios(sealing_cpu, puts.cpu), "x");
   out.add("pad_gets_of_bound", "gets as part of that", ratios(gets.rate, opening), "x");
 }
 
@@ -209,7 +217,7 @@ int main(int argc, char** argv) {
               " [--directory DIR] [--only inlined,pads,keys] [--max-keys N]");
   settings s;
   s.smoke = a.flag("--smoke");
-  report out(a.flag("--json"));
+  report out(a.flag("--json"), !s.smoke);
   s.clients = std::max<std::uint64_t>(1, a.number("--clients", s.smoke ? 8 : 64));
   s.value_bytes = std::clamp<std::uint64_t>(a.number("--value-bytes", 1024), 1, max_inline_bytes);
   s.keys = std::max<std::uint64_t>(1, a.number("--keys", s.smoke ? 500 : 100'000));

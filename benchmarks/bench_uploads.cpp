@@ -179,22 +179,28 @@ void concurrent(const settings& s, const work_directory& work, report& out) {
 // -- cost against size -----------------------------------------------------------------------------------------------------
 
 struct cost_per_byte {
-  std::vector<double> put, get;   // nanoseconds
+  std::vector<double> put, get, put_cpu, get_cpu;   // nanoseconds
 };
 
 void measure_size(client& c, const file_source& source, std::uint64_t size, std::uint64_t times, cost_per_byte& cost) {
   const std::vector<file_source> sources{source};
-  double putting = 0, getting = 0;
+  const auto per_byte = 1e9 / static_cast<double>(size * times);
+  double putting = 0, getting = 0, put_cpu = 0, get_cpu = 0;
   for (std::uint64_t i = 0; i < times; ++i) {
-    const auto ns = 1e9 / put_at_once(c, "value", sources, size);
-    auto start = steady::now();
+    auto cpu = cpu_seconds();
+    putting += static_cast<double>(size) / put_at_once(c, "value", sources, size);
+    put_cpu += cpu_seconds() - cpu;
+    cpu = cpu_seconds();
+    const auto start = steady::now();
     must(c.get_file("value0", "/dev/null"), "get");
-    getting += seconds_since(start) * 1e9 / static_cast<double>(size);
-    putting += ns;
+    getting += seconds_since(start);
+    get_cpu += cpu_seconds() - cpu;
     must(c.remove("value0"), "remove");
   }
-  cost.put.push_back(putting / static_cast<double>(times));
-  cost.get.push_back(getting / static_cast<double>(times));
+  cost.put.push_back(putting * per_byte);
+  cost.get.push_back(getting * per_byte);
+  cost.put_cpu.push_back(put_cpu * per_byte);
+  cost.get_cpu.push_back(get_cpu * per_byte);
 }
 
 void sizes(const settings& s, const work_directory& work, report& out) {
@@ -212,6 +218,8 @@ void sizes(const settings& s, const work_directory& work, report& out) {
     const auto name = std::to_string(size);
     out.add("put_ns_per_byte_" + name + "_mib", "put of " + name + " MiB, a byte", cost.put, "ns");
     out.add("get_ns_per_byte_" + name + "_mib", "get of " + name + " MiB, a byte", cost.get, "ns");
+    out.add("put_cpu_ns_per_byte_" + name + "_mib", "  put, CPU of all threads for a byte", cost.put_cpu, "ns");
+    out.add("get_cpu_ns_per_byte_" + name + "_mib", "  get, CPU of all threads for a byte", cost.get_cpu, "ns");
     if (&cost != &least) {
       out.add("put_" + name + "_mib_of_least", "  put against the smallest", ratios(cost.put, least.put), "x");
       out.add("get_" + name + "_mib_of_least", "  get against the smallest", ratios(cost.get, least.get), "x");
@@ -232,7 +240,7 @@ int main(int argc, char** argv) {
               " [--only concurrent,sizes] [--max-size-mib N]");
   settings s;
   s.smoke = a.flag("--smoke");
-  report out(a.flag("--json"));
+  report out(a.flag("--json"), !s.smoke);
   s.size_mib = std::max<std::uint64_t>(1, a.number("--size-mib", s.smoke ? 32 : 1024));
   s.uploads = std::clamp<std::uint64_t>(a.number("--uploads", s.smoke ? 4 : 16), 1, s.size_mib);
   s.max_size_mib = a.number("--max-size-mib", s.smoke ? 16 : 4096);

@@ -20,10 +20,12 @@ namespace mutant::bench {
 
 struct client_run {
   double seconds = 0;                      // from the first request to the last answer
+  double cpu = 0;                          // seconds of CPU that the whole process used meanwhile
   std::uint64_t requests = 0;
   std::vector<std::uint32_t> latencies_ns;
 
   double rate() const { return static_cast<double>(requests) / seconds; }
+  double cpu_us() const { return cpu * 1e6 / static_cast<double>(requests); }
   double milliseconds(double part) { return percentile(latencies_ns, part) / 1e6; }
 };
 
@@ -92,6 +94,7 @@ client_run run_clients(caf::actor_system& system, std::size_t clients, double se
   std::vector<detail::client_slot> slots(clients);
   std::vector<caf::actor> all;
   caf::scoped_actor self{system};
+  const auto cpu = cpu_seconds();
   const auto start = steady::now();
   const auto stop = start + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds));
   for (std::size_t i = 0; i < clients; ++i) {
@@ -102,6 +105,7 @@ client_run run_clients(caf::actor_system& system, std::size_t clients, double se
     self->wait_for(client);
   client_run out;
   out.seconds = seconds_since(start);
+  out.cpu = cpu_seconds() - cpu;
   for (auto& slot : slots) {
     out.latencies_ns.insert(out.latencies_ns.end(), slot.latencies_ns.begin(), slot.latencies_ns.end());
     out.requests += slot.latencies_ns.size();

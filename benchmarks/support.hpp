@@ -164,7 +164,10 @@ class work_directory {
 // "min", "max", "rounds", "unit", "target"}}}.
 class report {
  public:
-  explicit report(bool json) : json_(json) { std::setvbuf(stdout, nullptr, _IOLBF, 0); }
+  // verdicts: whether to say if targets are reached; at the sizes of a smoke run that means nothing.
+  explicit report(bool json, bool verdicts = true) : json_(json), verdicts_(verdicts) {
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  }
 
   template <class... Args>
   void note(const char* format, Args... args) const {
@@ -183,7 +186,7 @@ class report {
       return;
     std::printf("%-58s %12.3f %-5s (%.3f to %.3f, %zu rounds)", what.c_str(), s.median, unit, s.low, s.high,
                 values.size());
-    if (target)
+    if (target && verdicts_)
       std::printf("  target %s %.2f: %s", at_most ? "<=" : ">=", *target,
                   (at_most ? s.median <= *target : s.median >= *target) ? "reached" : "MISSED");
     std::printf("\n");
@@ -207,6 +210,7 @@ class report {
 
  private:
   bool json_;
+  bool verdicts_;
   nlohmann::json figures_ = nlohmann::json::object();
   nlohmann::json more_ = nlohmann::json::object();
 };

@@ -66,7 +66,7 @@ def main():
         kinds = [k for name, module in (("large", large.PEERS), ("small", small.STORES)) if name in options.only
                  for k in module]
         install([p for k in kinds if not options.peers or k.name in options.peers for p in k.packages])
-    figures = Figures(options.json)
+    figures = Figures(options.json, not options.smoke)
     figures.say(f"{os.cpu_count()} cores, {options.rounds} rounds")
     for name in options.only:
         with tempfile.TemporaryDirectory(prefix="mutant-compare-", dir=options.directory) as directory:

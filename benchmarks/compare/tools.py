@@ -74,8 +74,8 @@ def alone(lock):
 class Figures:
     """Values by name, one a round; printed as they are complete, and all of them as JSON at the end."""
 
-    def __init__(self, as_json):
-        self.as_json = as_json
+    def __init__(self, as_json, verdicts=True):
+        self.as_json, self.verdicts = as_json, verdicts  # verdicts: whether targets are reached; not at a smoke run's sizes
         self.values = {}
 
     def say(self, text=""):
@@ -89,6 +89,7 @@ class Figures:
         line = f"{name:<58} {median:11.3f} {unit:<5} ({min(values):.3f} to {max(values):.3f}, {len(values)} rounds)"
         if target is not None:
             entry["target"] = target
+        if target is not None and self.verdicts:
             reached = median <= target if at_most else median >= target
             line += f"  target {'<=' if at_most else '>='} {target:g}: {'reached' if reached else 'MISSED'}"
         self.values[name] = entry

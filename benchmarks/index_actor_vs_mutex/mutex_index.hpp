@@ -71,8 +71,8 @@ using write_record = std::function<void(const bytes& record)>;
 template <class Mutex>
 class mutex_index {
  public:
-  mutex_index(lock_use use, const seed& owner, std::uint64_t ring_slots, std::size_t max_batch_requests)
-      : use_(use), keys_(owner), ring_slots_(ring_slots), max_batch_requests_(use == lock_use::group ? max_batch_requests : 1) {
+  mutex_index(lock_use use, const seed& owner, std::uint64_t slots, std::size_t max_batch_requests)
+      : use_(use), keys_(owner), ring_slots_(slots), max_batch_requests_(use == lock_use::group ? max_batch_requests : 1) {
     random_fill(writer_);
   }
 
