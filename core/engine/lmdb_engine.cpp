@@ -63,7 +63,7 @@ class lmdb_engine final : public pad_engine {
   result<std::optional<stored_pad>> find(MDB_txn* txn, const pad_address& address) const;
   result<bool> holds(const stored_pad& stored, const bytes& record);
   result<void> store(const record_header& header, const bytes& record);
-  result<void> release(const stored_pad& stored);
+  result<void> release(const stored_pad& stored, bool wipe);
   std::string name_of_pad(const pad_address& address) const;
 
   std::shared_ptr<lmdb_env> env_;
@@ -172,12 +172,12 @@ result<void> lmdb_engine::store(const record_header& header, const bytes& record
   return {};
 }
 
-// Takes the pad out of the totals and frees its extent.
-result<void> lmdb_engine::release(const stored_pad& stored) {
+// Takes the pad out of the totals and frees its extent. wipe: what lies there is to go from the disk, too.
+result<void> lmdb_engine::release(const stored_pad& stored, bool wipe) {
   batch_->changed = true;
   batch_->meta.pads -= 1;
   batch_->meta.record_bytes -= stored.record_bytes();
-  return stored.where ? segments_.free(batch_->txn, *stored.where, stored.header.payload_bytes) : result<void>();
+  return stored.where ? segments_.free(batch_->txn, *stored.where, stored.header.payload_bytes, wipe) : result<void>();
 }
 
 result<void> lmdb_engine::put(const bytes& record) {
@@ -219,7 +219,7 @@ result<void> lmdb_engine::put_into_batch(const record_header& header, const byte
       return broken(same.error());
     if (!verdict || *verdict == write_verdict::already_there)
       return verdict ? result<void>() : fail(verdict.error());
-    if (auto released = release(**stored); !released)
+    if (auto released = release(**stored, header.blank); !released)
       return broken(released.error());
   }
   if (auto done = store(header, record); !done)
@@ -235,7 +235,7 @@ result<void> lmdb_engine::erase_from_batch(const record_header& blank) {
     return {};
   if (auto allowed = check_erase((*stored)->header, blank.counter); !allowed)
     return allowed;
-  if (auto released = release(**stored); !released)
+  if (auto released = release(**stored, true); !released)
     return broken(released.error());
   auto key = to_val(blank.address);
   if (auto code = mdb_del(batch_->txn.handle(), env_->pads_database(), &key, nullptr); code != 0)
@@ -258,6 +258,8 @@ result<void> lmdb_engine::commit() {
   else
     segments_.aborted();
   batch_.reset();
+  if (outcome)
+    segments_.wipe();
   return outcome;
 }
 

@@ -13,8 +13,10 @@
 #include <cstring>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "core/engine/store_format.hpp"
+#include "core/files.hpp"
 #include "core/limits.hpp"
 #include "core/record.hpp"
 
@@ -136,6 +138,18 @@ result<segment_file> segment_file::open_for_reading(std::string path, bool direc
   return file;
 }
 
+result<segment_file> segment_file::open_for_wiping(std::string path) {
+  const auto fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const auto number = errno;
+  segment_file file(fd, std::move(path), false);
+  if (fd >= 0)
+    return file;
+  auto e = file.failed(number, "opening");
+  if (number == ENOENT)
+    e.code = errc::pad_not_found;
+  return fail(std::move(e));
+}
+
 // -- writing -----------------------------------------------------------------------------------------------------------
 
 result<void> segment_file::allocate(std::uint64_t size_bytes) {
@@ -225,6 +239,20 @@ result<bool> segment_file::punch(std::uint64_t offset, std::uint64_t length) {
   if (errno == EOPNOTSUPP)
     return false;
   return fail(failed(errno, "punching holes into"));
+}
+
+result<void> segment_file::wipe(std::uint64_t offset, std::uint64_t length) {
+  auto punched = punch(offset, length);
+  if (!punched || *punched)
+    return punched ? result<void>() : fail(punched.error());
+  static const std::vector<std::byte> zeros(std::size_t{1} << 20);
+  for (std::uint64_t done = 0; done < length;) {
+    auto part = byte_view(zeros).first(std::min<std::uint64_t>(zeros.size(), length - done));
+    if (auto written = write_all_at(fd_, offset + done, part, "the segment file " + path_); !written)
+      return written;
+    done += part.size();
+  }
+  return {};
 }
 
 result<void> segment_file::remove() {

@@ -49,6 +49,8 @@ class segment_file {
   static result<std::optional<segment_file>> lock(std::string path, bool direct, bool create);
   // cached: through the page cache, which is fast for what is read again; otherwise direct, if the file system can.
   static result<segment_file> open_for_reading(std::string path, bool direct);
+  // Without the lock: for blocks that nobody can be using. pad_not_found: there is no such file.
+  static result<segment_file> open_for_wiping(std::string path);
 
   segment_file(segment_file&& other) noexcept;
   segment_file& operator=(segment_file&& other) noexcept;
@@ -65,6 +67,8 @@ class segment_file {
 
   // Gives the range's disk blocks back; it reads as zeros afterwards. False: the file system cannot.
   result<bool> punch(std::uint64_t offset, std::uint64_t length);
+  // The range reads as zeros afterwards, if need be because zeros were written.
+  result<void> wipe(std::uint64_t offset, std::uint64_t length);
   // Empties the file and takes its name away: also for those who have it open.
   result<void> remove();
   std::uint64_t disk_bytes() const;

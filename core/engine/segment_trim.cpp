@@ -7,6 +7,9 @@
 #include "core/engine/segment_writer.hpp"
 
 namespace mutant {
+
+using store_format::block_bytes;
+
 namespace {
 
 // The number in "segment-0000000007"; 0: some other file.
@@ -87,6 +90,31 @@ result<std::uint64_t> segment_writer::remove_orphans(const std::map<std::uint32_
       return fail(removed.error());
   }
   return released;
+}
+
+// Under the write lock nobody takes blocks: what is free in the last commit stays free, whoever holds the segment's own lock.
+void segment_writer::wipe() {
+  if (to_wipe_.empty())
+    return;
+  if (auto txn = env_.write())
+    std::erase_if(to_wipe_, [&](const block_range& range) { return wipe_in(txn->handle(), range).has_value(); });
+}
+
+// The part of the range that is still free; the rest holds something else by now. A segment that is gone has nothing.
+result<void> segment_writer::wipe_in(MDB_txn* txn, const block_range& range) {
+  auto space = map_.load(txn, range.segment);
+  if (!space)
+    return fail(space.error());
+  auto file = segment_file::open_for_wiping(path_of(range.segment));
+  if (!file)
+    return file.error().code == errc::pad_not_found ? result<void>() : fail(file.error());
+  for (auto& [first, count] : space->ranges()) {
+    const auto from = std::max(first, range.first), end = std::min(first + count, range.first + range.count);
+    if (from < end)
+      if (auto wiped = file->wipe(std::uint64_t{from} * block_bytes, std::uint64_t{end - from} * block_bytes); !wiped)
+        return wiped;
+  }
+  return file->sync();
 }
 
 // What is free in the last commit stays free while we hold the segment's lock: nobody else takes blocks in it.

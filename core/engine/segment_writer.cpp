@@ -60,13 +60,15 @@ result<extent> segment_writer::write(const write_txn& txn, store_meta& meta, con
   return extent{place->segment, place->first, txn.id()};
 }
 
-result<void> segment_writer::free(const write_txn& txn, const extent& where, std::size_t payload_bytes) {
+result<void> segment_writer::free(const write_txn& txn, const extent& where, std::size_t payload_bytes, bool wipe) {
   block_range range{where.segment, where.block, store_format::blocks_of(payload_bytes)};
   auto given = map_.give(txn.handle(), range);
   if (!given)
     return fail(given.error());
   touched_[range.segment] = *given;
   freed_.push_back(range);
+  if (wipe)
+    freed_to_wipe_.push_back(range);
   return {};
 }
 
@@ -94,8 +96,10 @@ void segment_writer::committed() {
     segment.fresh = segment.unsynced = false;
   while (owned_.size() > most_owned_segments)
     owned_.erase(std::ranges::min_element(owned_, {}, [](auto& entry) { return entry.second.space.blocks(); }));
+  to_wipe_.insert(to_wipe_.end(), freed_to_wipe_.begin(), freed_to_wipe_.end());
   touched_.clear();
   freed_.clear();
+  freed_to_wipe_.clear();
   refreshed_ = false;
 }
 
@@ -109,6 +113,7 @@ void segment_writer::aborted() {
   }
   touched_.clear();
   freed_.clear();
+  freed_to_wipe_.clear();
   refreshed_ = false;
 }
 

@@ -33,7 +33,8 @@ class segment_writer {
   // Begins to write the record's payload to free blocks and takes them in the transaction. store_full, io_error (perhaps
   // of an earlier write of this batch): the batch must be aborted.
   result<store_format::extent> write(const write_txn& txn, store_format::store_meta& meta, const bytes& record);
-  result<void> free(const write_txn& txn, const store_format::extent& where, std::size_t payload_bytes);
+  // wipe: its blocks are to be emptied once the transaction is durable.
+  result<void> free(const write_txn& txn, const store_format::extent& where, std::size_t payload_bytes, bool wipe);
 
   // What was written can be read afterwards.
   result<void> settle() { return writes_.drain(); }
@@ -42,6 +43,8 @@ class segment_writer {
   // How the transaction ended.
   void committed();
   void aborted();
+  // Between batches: empties the blocks of what was freed to be wiped. What fails is tried again the next time.
+  void wipe();
 
   // Outside of a batch: gives free blocks of all segments that no other process holds back to the file system, and removes
   // segments without payloads. The bytes released.
@@ -68,6 +71,7 @@ class segment_writer {
   result<std::optional<block_range>> grow_owned(const write_txn& txn, std::uint32_t count);
   result<void> grow(const write_txn& txn, std::uint32_t number, owned_segment& segment, std::uint32_t count);
   result<void> create(const write_txn& txn, store_format::store_meta& meta, std::uint32_t count);
+  result<void> wipe_in(MDB_txn* txn, const block_range& range);
   result<std::uint64_t> remove_empty_segments();
   result<std::uint64_t> remove_orphans(const std::map<std::uint32_t, store_format::segment_info>& known);
   result<std::uint64_t> punch_holes();
@@ -78,10 +82,12 @@ class segment_writer {
   owned_map owned_;
   write_queue writes_;  // goes before the files it writes to
   std::uint32_t current_ = 0;  // where the last payload went
+  std::vector<block_range> to_wipe_;
   // Of the open batch:
   bool refreshed_ = false;
   std::map<std::uint32_t, store_format::segment_info> touched_;
   std::vector<block_range> freed_;
+  std::vector<block_range> freed_to_wipe_;
 };
 
 }  // namespace mutant
