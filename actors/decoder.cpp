@@ -215,9 +215,14 @@ result<done> decoder_state::seal(const save_cache_job& job) const {
     if (auto written = write_cache(job.path + ".cache", key, job.summary, [&] { return cutter.next(); }); !written)
       return fail(written.error());
   }
-  if (job.seen)
-    if (auto written = write_seen(job.path + ".seen", key, *job.seen); !written)
-      return fail(written.error());
+  if (!job.seen)
+    return done{};
+  // Another process of this home may have seen more meanwhile, and that must not be forgotten.
+  if (auto known = read_seen(job.path + ".seen", key);
+      !job.may_go_back && known && *known && (*known)->sequence > job.seen->sequence)
+    return done{};
+  if (auto written = write_seen(job.path + ".seen", key, *job.seen); !written)
+    return fail(written.error());
   return done{};
 }
 

@@ -129,11 +129,14 @@ struct index_actor_state {
   void open_cache(next_step then);
   // Whether the root shows less than was seen; then the index has failed.
   bool root_went_back(const std::optional<opened_root>& there);
+  // Drops the cached state unless it is surely of the store's own history.
+  void prove_cache(std::shared_ptr<const opened_root> from, next_step then);
   // Loads the cached state if the root can go on from it; false: there is none, or it is too old.
   bool load_from_cache(std::shared_ptr<const opened_root> from);
   void load_cache_frames(std::shared_ptr<const opened_root> from, std::size_t at);
   // Looks whether the last commit seen is still in the log; `then` only if it is.
   void check_last_seen(next_step then);
+  void learn_last_commit(next_step then);
   bool cache_is_due() const;
   void flush(caf::typed_response_promise<done> promise);
   void save_cache(bool with_state, std::function<void(result<void>)> then);
@@ -172,6 +175,7 @@ struct index_actor_state {
 
   bool cache_opened = false;
   opened_cache cache;                           // its state is dropped after loading
+  bool seen_is_there = false;                   // the last commit seen was found in its slot, before anything was loaded
   std::uint64_t cached_sequence = 0;            // of the state in the cache file
   content_hash last_commit{};                   // payload hash of the record of commit data.sequence(); zero: not known
   bool saving_cache = false;

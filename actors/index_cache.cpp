@@ -59,6 +59,42 @@ bool index_actor_state::root_went_back(const std::optional<opened_root>& there) 
 
 // -- the state -----------------------------------------------------------------------------------------------------------
 
+// Whether the state in the cache is of the store's own history: the commit seen last, which is not older than that state, is
+// still in its slot. Once the slot has been used again nobody can tell: the store may have been put back to before the cached
+// state and have gone on from there, and a mixture of the two would be taken for the index. Then the cache is of no use.
+void index_actor_state::prove_cache(std::shared_ptr<const opened_root> from, next_step then) {
+  seen_is_there = false;
+  if (!cache.state)
+    return then();
+  auto unproven = [this, then] {
+    cache.state = nullptr;
+    then();
+  };
+  const auto seen = cache.seen.value_or(seen_state{});
+  const auto slots = from->what.ring_slots;
+  if (seen.sequence < cache.state->summary().sequence || seen.last_commit == content_hash{})
+    return unproven();
+  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, {slot_of(seen.sequence, slots)}})
+      .then(
+          [=, this](address_list& address) {
+            ask(self, options.pads, options.timeout, head_atom_v, pad_query{address.front()})
+                .then(
+                    [=, this](bytes& head) {
+                      auto header = parse_header(head);
+                      seen_is_there = header && header->counter == counter_of(seen.sequence, slots)
+                                      && header->hash == seen.last_commit;
+                      seen_is_there ? then() : unproven();
+                    },
+                    [=, this](caf::error& cause) {
+                      auto e = from_caf(cause);
+                      if (e.code == errc::pad_not_found || e.code == errc::corrupt_record)
+                        return unproven();  // reading the log will say what is wrong
+                      fail_all(std::move(e));
+                    });
+          },
+          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
 bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from) {
   if (!cache.state)
     return false;
@@ -84,7 +120,7 @@ void index_actor_state::load_cache_frames(std::shared_ptr<const opened_root> fro
     cached_sequence = summary.sequence;
     cache.state = nullptr;
     if (auto loaded = data.finish_load(summary.sequence, summary.next_pad); !loaded)
-      return fail_all(loaded.error());
+      return fail_all({errc::index_corrupt, options.cache_path + ".cache: " + loaded.error().message});
     if (from->what.sequence <= summary.sequence)
       return parts_loaded(*from);
     std::size_t first = 0;
@@ -117,27 +153,51 @@ void index_actor_state::load_cache_frames(std::shared_ptr<const opened_root> fro
 
 void index_actor_state::check_last_seen(next_step then) {
   if (!cache.seen || options.accept_rollback || cache.seen->sequence == 0)
-    return then();
+    return learn_last_commit(std::move(then));
   const auto seen = *cache.seen;
   if (data.sequence() < seen.sequence)
     return fail_all(rollback(seen, "commit " + std::to_string(data.sequence()) + " as its last"));
-  with_slot_addresses(seen.sequence, 1, [this, seen, then](std::vector<pad_address> address) {
+  auto proven = [this, seen, then](const content_hash& hash) {
+    if (data.sequence() == seen.sequence)
+      last_commit = hash;
+    cache.seen.reset();  // once is enough: from here on our own state says more
+    learn_last_commit(then);
+  };
+  if (seen_is_there)
+    return proven(seen.last_commit);
+  with_slot_addresses(seen.sequence, 1, [this, seen, proven](std::vector<pad_address> address) {
     ask(self, options.pads, options.timeout, head_atom_v, pad_query{address.front()})
         .then(
-            [this, seen, then](bytes& head) {
+            [this, seen, proven](bytes& head) {
               auto header = parse_header(head);
               const auto expected = counter_of(seen.sequence, known_root.ring_slots);
               if (!header || header->counter < expected
                   || (header->counter == expected && seen.last_commit != content_hash{} && header->hash != seen.last_commit))
                 return fail_all(rollback(seen, "another commit " + std::to_string(seen.sequence) + " in its place"));
-              cache.seen.reset();  // once is enough: from here on our own state says more
-              then();
+              proven(header->hash);
             },
             [this, seen](caf::error& cause) {
               auto e = from_caf(cause);
               fail_all(e.code == errc::pad_not_found
                            ? rollback(seen, "no commit " + std::to_string(seen.sequence)) : std::move(e));
             });
+  });
+}
+
+// What will be remembered as seen is a commit's number and its hash, even if no commit had to be read for opening.
+void index_actor_state::learn_last_commit(next_step then) {
+  if (options.cache_path.empty() || last_commit != content_hash{} || data.sequence() == 0)
+    return then();
+  with_slot_addresses(data.sequence(), 1, [this, then](std::vector<pad_address> address) {
+    ask(self, options.pads, options.timeout, head_atom_v, pad_query{address.front()})
+        .then(
+            [this, then](bytes& head) {
+              auto header = parse_header(head);
+              if (header && header->counter == counter_of(data.sequence(), known_root.ring_slots))
+                last_commit = header->hash;
+              then();
+            },
+            [then](caf::error&) { then(); });  // the next opening tries again
   });
 }
 
@@ -148,7 +208,7 @@ bool index_actor_state::cache_is_due() const {
 }
 
 void index_actor_state::flush(caf::typed_response_promise<done> promise) {
-  if (options.cache_path.empty() || saving_cache || root_counter == 0) {
+  if (options.cache_path.empty() || saving_cache || (root_counter == 0 && !options.accept_rollback)) {
     promise.deliver(done{});
     return;
   }
@@ -165,6 +225,7 @@ void index_actor_state::save_cache(bool with_state, std::function<void(result<vo
   save_cache_job job;
   job.path = options.cache_path;
   job.seen = seen_state{root_counter, data.sequence(), last_commit};
+  job.may_go_back = options.accept_rollback;
   const auto sequence = data.sequence();
   if (with_state) {
     job.state = std::make_shared<const frozen_index>(data.freeze());

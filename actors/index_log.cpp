@@ -140,8 +140,10 @@ void index_actor_state::open_from(const opened_root& opened) {
   data = index_state{};
   last_commit = {};
   auto from = std::make_shared<const opened_root>(opened);
-  if (!load_from_cache(from))
-    load_parts(from, 0);
+  prove_cache(from, [this, from] {
+    if (!load_from_cache(from))
+      load_parts(from, 0);
+  });
 }
 
 // Parts come in groups of a few, and are applied in order.

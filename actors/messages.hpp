@@ -197,6 +197,7 @@ struct read_cache_job {
 struct save_cache_job {
   std::string path;
   std::optional<seen_state> seen;
+  bool may_go_back = false;                    // otherwise a `seen` file that says more stays
   std::shared_ptr<const frozen_index> state;   // null: only `seen` is written
   cache_summary summary;
 };
