@@ -164,7 +164,7 @@ void put_operation_state::store_inline(bytes value) {
 // -- source --------------------------------------------------------------------------------------------------------------
 
 void put_operation_state::fill_window() {
-  if (over || cancelled)
+  if (over || cancelled || starting_over)
     return;
   if (from_stream())
     return pull();
@@ -409,6 +409,8 @@ void put_operation_state::report() {
 void put_operation_state::next_step() {
   if (over || cancelled || committing)
     return;
+  if (starting_over)
+    return window.empty() ? start_over() : void();
   if (source_ended && window.empty())
     return finish();
   if (tail.size() >= options.checkpoint_chunks)
@@ -478,9 +480,17 @@ void put_operation_state::commit(std::vector<operation> operations, std::vector<
           },
           [this](caf::error& cause) {
             auto e = from_caf(cause);
+            committing = false;
+            give_back_tail();
             if (e.code == errc::key_not_found)
               e = {errc::version_mismatch, "another put of the same key took over while this one was running"};
-            tail.clear();  // their pads are the index's again
+            if (e.code == errc::pad_conflict && !over && !cancelled && !from_stream() && ++restarts <= max_restarts) {
+              starting_over = true;
+              return next_step();
+            }
+            if (e.code == errc::pad_conflict)
+              e.message = "pads of this put were taken away, by a purge in another process most likely; put it again, and it "
+                          "goes on where it stopped (" + e.message + ")";
             fail_with(std::move(e));
           });
 }
@@ -503,7 +513,7 @@ void put_operation_state::commit_final(std::vector<operation> operations) {
           },
           [this](caf::error& cause) {
             committing = deciding = false;
-            tail.clear();
+            give_back_tail();
             final_refused(from_caf(cause));
           });
 }
@@ -516,12 +526,28 @@ void put_operation_state::final_refused(const error& e) {
     return fail_with(e);
   if (from_stream() || ++restarts > max_restarts)
     return fail_with({errc::version_mismatch, "the key was changed by another writer while it was put; put it again"});
+  start_over();
+}
+
+// From what the index knows now: chunks that it has on record are found to be there, and kept. Nothing is under way.
+void put_operation_state::start_over() {
+  give_back_tail();
   base.reset();
   recorded.clear();
   recorded_in_index = upload_id = upload_base = next_chunk = taken = done_chunks = 0;
-  source_ended = false;
+  source_ended = starting_over = false;
   totals = {};
   look_up();
+}
+
+// Chunks that are written and were not committed. Pads of a commit that was refused are the index's again: it passes over them.
+void put_operation_state::give_back_tail() {
+  returned_pads written{{}, returned_pads::state::written};
+  for (const auto& c : tail)
+    written.pads.push_back(c.pad);
+  tail.clear();
+  if (!written.pads.empty())
+    self->send(options.index, release_atom_v, std::move(written));
 }
 
 // Keeps the progress for the next attempt, then answers `cancelled`. Too late when the value is being committed: the answer
@@ -538,7 +564,7 @@ void put_operation_state::cancel() {
 void put_operation_state::wind_up() {
   if (over)
     return;
-  if (tail.empty())
+  if (tail.empty() || starting_over)  // then it is not what comes next
     return fail_with({errc::cancelled, "the put was cancelled; the key is as it was before"});
   checkpoint([] {});
 }

@@ -82,6 +82,8 @@ struct put_operation_state {
               std::function<void(std::uint64_t)> then);
   void commit_final(std::vector<operation> operations);
   void final_refused(const error& e);
+  void start_over();
+  void give_back_tail();
   void report();
   void cancel();
   void wind_up();
@@ -130,6 +132,7 @@ struct put_operation_state {
   chunk_list tail;                        // finished chunks behind the recorded ones
   bool committing = false;
   bool deciding = false;                  // the commit on its way is the one that stores the value
+  bool starting_over = false;             // as soon as what is under way is done
 };
 
 put_operation_actor::behavior_type put_operation(put_operation_state::self_pointer self, put_options options);
