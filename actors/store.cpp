@@ -59,8 +59,9 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
     if (!now.complete && !now.pending)
       return void(promise.deliver(to_caf({errc::key_not_found, "no such key"})));
     commit_request change;
-    if (request.if_version)
-      change.conditions.push_back({request.key, *request.if_version});
+    // What is wiped is what was looked up: so that must still be the value when it goes.
+    if (request.if_version || (request.wipe && now.complete))
+      change.conditions.push_back({request.key, request.if_version.value_or(now.complete ? now.complete->version : 0)});
     if (now.complete)
       change.operations.push_back(remove_op{request.key});
     if (now.pending)
@@ -92,7 +93,8 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
     };
     ask(self, self->state.index, self->state.put.timeout, commit_atom_v, std::move(change))
         .then(std::move(removed), [=](caf::error& cause) mutable {
-          if (from_caf(cause).code == errc::key_not_found && tries > 1)
+          const auto code = from_caf(cause).code;
+          if ((code == errc::key_not_found || (code == errc::version_mismatch && !request.if_version)) && tries > 1)
             return remove(self, std::move(request), promise, tries - 1);
           promise.deliver(std::move(cause));
         });
