@@ -92,7 +92,8 @@ int parse_and_run(context& c, int count, const char* const* given) {
   CLI::App root("Private, mutable key-value storage over scratchpads", "mutant");
   root.require_subcommand(1, 1);
   root.fallthrough();
-  root.footer("Exit codes: 0 done, 1 other, 2 usage, 3 not found, 4 exists or another version, 5 damaged data,\n"
+  root.footer("Options that every command takes (--home, --store, --json, --quiet and others): mutant --help.\n"
+              "Exit codes: 0 done, 1 other, 2 usage, 3 not found, 4 exists or another version, 5 damaged data,\n"
               "6 store unavailable or full, 130 interrupted.");
   add_globals(root, c);
   root.set_version_flag("--version", "mutant " MUTANT_VERSION);
