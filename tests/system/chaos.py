@@ -89,6 +89,10 @@ class Chaos:
                 (m.acknowledged if code == 0 else m.unknown).append((key, "rm", None, started, ended, None))
             if code not in (0, 3, -9):
                 self.fail(f"rm {key!r}: exit {code}: {out[-300:]} {err[-300:]}")
+        elif kind == "purge":  # beside puts that are not finished
+            code, out, err = self.run(["purge"], kill_after)
+            if code not in (0, -9):
+                self.fail(f"purge: exit {code}: {out[-300:]} {err[-300:]}")
         else:
             target = os.path.join(self.folder, scratch + ".out")
             code, out, err = self.run(["get", key, target], kill_after)
@@ -146,7 +150,7 @@ class Chaos:
             for number in range(self.args.rounds):
                 plans = []
                 for process in range(self.args.processes):
-                    kind = self.random.choices(["put", "get", "rm"], [6, 3, 1])[0]
+                    kind = self.random.choices(["put", "get", "rm", "purge"], [12, 6, 2, 1])[0]
                     kill = self.random.uniform(0.0, 0.08) if self.random.random() < 0.25 else None
                     self.kills += kill is not None
                     size = self.random.choices(SIZES, [1, 1, 3, 2, 2, 4, 4, 3, 2, 1])[0]
