@@ -239,13 +239,30 @@ def identity_vectors():
                                                       bytes(range(0x20, 0x38)))
 
 
+def cache_vectors():
+    key = derive(SEED, b"mut_cach", 0, 32)
+
+    def box(first, plaintext, associated):
+        nonce = bytes(range(first, first + 24))
+        return nonce + xchacha20poly1305(key, nonce, plaintext, associated)
+
+    yield "cache.seen", b"MUTSEEN1" + box(0x40, cbor2.dumps([7, 1025, bytes([0x5A]) * 32]), b"MUTSEEN1")
+    front = b"MUTCACH1" + bytes(range(0x80, 0x90))
+    part = dict(index_vectors())["part.empty"]
+    frames = [box(first, part, front + struct.pack("<Q", number)) for number, first in enumerate((0x60, 0xA0))]
+    summary = box(0xC0, cbor2.dumps([1025, 300, 1024, 7, [len(frame) for frame in frames]]),
+                  front + struct.pack("<Q", 2**64 - 1))
+    yield "cache.file", front + b"".join(frames) + summary + struct.pack("<Q", len(summary))
+
+
 SECTIONS = {"keys": key_vectors, "fingerprints": fingerprint_vectors, "records": record_vectors,
-            "index": index_vectors, "identity": identity_vectors}
+            "index": index_vectors, "identity": identity_vectors, "cache": cache_vectors}
 
 # Which vectors are whole inputs of which fuzz target.
 FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blank", "record.public"),
           "fuzz_commit": ("commit.empty", "commit"), "fuzz_snapshot_part": ("part.empty", "part"),
-          "fuzz_root": ("root.empty", "root"), "fuzz_identity": ("identity.clear", "identity.under_passphrase")}
+          "fuzz_root": ("root.empty", "root"), "fuzz_identity": ("identity.clear", "identity.under_passphrase"),
+          "fuzz_cache_file": ("cache.seen", "cache.file")}
 
 
 def corpus():
