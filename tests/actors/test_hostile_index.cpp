@@ -1,0 +1,302 @@
+// Index data that is authentic and wrong, as a writer with a bug would leave it, and index data that is not the owner's: each
+// is index_corrupt, says what was found and where, and nothing is written after it.
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "core/index/cache_file.hpp"
+#include "core/index/codec.hpp"
+#include "tests/actors/fixture.hpp"
+
+namespace mutant::testing {
+
+namespace {
+
+struct hostile_fixture : fixture {
+  static constexpr std::uint64_t slots = 8;
+
+  void store_record(const bytes& record) {
+    BOOST_REQUIRE(engine->put(record).has_value());
+    BOOST_REQUIRE(engine->commit().has_value());
+  }
+  // A commit in the slot of commit `at`, whatever it says it is.
+  void write_log(std::uint64_t at, const commit& c) {
+    store_record(seal_private(keys->log(slot_of(at, slots)), counter_of(at, slots), encode(c)));
+  }
+  void write_log(std::uint64_t at, std::vector<operation> operations) { write_log(at, commit{at, {}, std::move(operations)}); }
+  void write_root(const root& r) { store_record(seal_private(keys->root(), 1, encode(r))); }
+  part_ref write_part(std::uint64_t number, std::uint64_t sequence, const snapshot_part& part) {
+    const auto plain = encode(part);
+    store_record(seal_private(keys->part(number), 1, plain));
+    return {{number, 1}, sequence, plain.size(), true};
+  }
+  // A sound root of an index without commits, then these.
+  void write_index(std::vector<std::vector<operation>> commits = {}) {
+    root r;
+    r.ring_slots = slots;
+    write_root(r);
+    for (std::uint64_t at = 1; at <= commits.size(); ++at)
+      write_log(at, commits[at - 1]);
+  }
+  // A root at `sequence` over one part; later numbers are free.
+  void write_snapshot(const snapshot_part& part, std::uint64_t sequence = 3, std::uint64_t next_pad = 100) {
+    root r;
+    r.ring_slots = slots;
+    r.sequence = sequence;
+    r.next_pad = next_pad;
+    r.next_part = 1;
+    r.parts = {write_part(0, sequence, part)};
+    write_root(r);
+  }
+
+  static operation inline_put(std::string key) { return put_inline(std::move(key), "x").operations.front(); }
+  static entry value_in(std::vector<pad_ref> pads, std::uint64_t version = 0) {
+    entry e;
+    e.chunk_size = 10;
+    e.version = version;
+    chunk_list chunks;
+    for (const auto& pad : pads)
+      chunks.push_back({pad, 10, {}});
+    e.size = 10 * chunks.size();
+    e.chunks = std::make_shared<const chunk_list>(std::move(chunks));
+    return e;
+  }
+  static snapshot_part::entry_item item(std::string key, std::vector<pad_ref> pads, std::uint64_t version = 1) {
+    const auto count = pads.size();
+    return {std::move(key), 0, value_in(std::move(pads), version), count};
+  }
+
+  void expect_corrupt(const error& e, const std::vector<std::string>& words) {
+    BOOST_TEST((e.code == errc::index_corrupt), to_string(e));
+    for (const auto& word : words)
+      BOOST_TEST((e.message.find(word) != std::string::npos), "'" << word << "' is not in: " << e.message);
+  }
+  // Whoever opens this index is told, whatever he asks, and writes nothing.
+  void refused(const std::vector<std::string>& words, std::string cache_path = {}) {
+    const auto before = engine->writes;
+    auto options = small_index();
+    options.cache_path = std::move(cache_path);
+    auto index = spawn_index(options);
+    expect_corrupt(get_error<list_page>(index, list_atom_v, list_request{}), words);
+    expect_corrupt(get_error<commit_result>(index, commit_atom_v, put_inline("new", "x")), words);
+    expect_corrupt(get_error<sync_report>(index, sync_atom_v), words);
+    expect_corrupt(get_error<pad_list>(index, reserve_atom_v, std::uint32_t{1}), words);
+    get<done>(index, flush_atom_v);
+    det.run_for(std::chrono::seconds(10));
+    BOOST_TEST(engine->writes == before, "something was written");
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(hostile_index, hostile_fixture)
+
+BOOST_AUTO_TEST_CASE(a_sound_index_made_by_hand_opens) {
+  write_index({{inline_put("a")}, {put_op{"b", value_in({{0, 1}, {1, 1}})}}});
+  BOOST_TEST(get<list_page>(spawn_index(), list_atom_v, list_request{}).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_with_the_wrong_sequence_number) {
+  write_index({{inline_put("a")}});
+  write_log(2, commit{3, {}, {inline_put("b")}});
+  refused({"commit 2 in log slot 2", "says it is commit 3"});
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_of_the_next_lap_that_is_an_older_one) {
+  write_index({{inline_put("a")}});
+  // Slot 2 at the counter of commit 10: whoever reads on from commit 1 must not take it for a newer index.
+  store_record(seal_private(keys->log(2), counter_of(10, slots), encode(commit{2, {}, {inline_put("b")}})));
+  refused({"commit 10 in log slot 2", "says it is commit 2"});
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_of_another_writer_who_is_not_the_owner) {
+  write_index({{inline_put("a")}});
+  seed stranger;
+  stranger.value.fill(std::byte{8});
+  const auto theirs = keyring(stranger).log(2);
+  const auto plain = encode(commit{2, {}, {inline_put("b")}});
+  // Under his own address, which the store hands out for ours.
+  broken[log_slot(2)] = seal_private(theirs, 1, plain);
+  refused({"commit 2", "instead of"});
+  // Under our address, which he cannot seal for.
+  auto forged = theirs;
+  forged.address = log_slot(2);
+  broken[log_slot(2)] = seal_private(forged, 1, plain);
+  refused({"commit 2 in log slot 2", "not authentic"});
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_that_is_cut_short_or_has_more_than_it_should) {
+  write_index({{inline_put("a")}});
+  const auto plain = encode(commit{2, {}, {inline_put("b")}});
+  store_record(seal_private(keys->log(2), 1, plain.slice(0, plain.size() - 1)));
+  refused({"commit 2 in log slot 2", "offset"});
+  auto longer = buffer(plain.size() + 1);
+  std::ranges::copy(plain.view(), longer.span().begin());
+  longer.data()[plain.size()] = std::byte{0};
+  broken[log_slot(2)] = seal_private(keys->log(2), 1, std::move(longer).freeze());
+  refused({"commit 2 in log slot 2", "1 bytes too many"});
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_that_is_missing_while_a_later_one_is_there) {
+  write_index({{inline_put("a")}});
+  write_log(3, {inline_put("c")});
+  refused({"commit 2", "missing", "a later one is there"});
+}
+
+BOOST_AUTO_TEST_CASE(an_entry_that_points_at_another_entrys_pads) {
+  write_index({{put_op{"a", value_in({{5, 1}})}}, {put_op{"b", value_in({{4, 1}, {5, 1}})}}});
+  refused({"commit 2", "'b'", "pad 5 is in use"});
+}
+
+BOOST_AUTO_TEST_CASE(an_entry_at_a_counter_that_was_given_up) {
+  write_index({{put_op{"a", value_in({{5, 3}})}}, {remove_op{"a"}}, {put_op{"b", value_in({{5, 3}})}}});
+  refused({"commit 3", "'b'", "pad 5", "counter 3"});
+}
+
+BOOST_AUTO_TEST_CASE(a_pad_that_is_freed_while_in_use) {
+  write_index({{put_op{"a", value_in({{5, 1}})}}, {free_pads_op{{{5, 1}}}}});
+  refused({"commit 2", "pad 5 is in use"});
+}
+
+BOOST_AUTO_TEST_CASE(an_unfinished_upload_that_points_at_another_entrys_pads) {
+  write_index({{put_op{"a", value_in({{5, 1}})}},
+               {begin_upload_op{"b", 77, 20, 10, 0, 0}, extend_upload_op{"b", 77, 0, {chunk{{5, 1}, 10, {}}}}}});
+  refused({"commit 2", "'b'", "pad 5 is in use"});
+}
+
+BOOST_AUTO_TEST_CASE(an_unfinished_upload_that_keeps_chunks_of_nothing) {
+  write_index({{begin_upload_op{"b", 77, 20, 10, 0, 0}, extend_upload_op{"b", 77, 0, {chunk{{0, 0}, 10, {}}}}}});
+  refused({"commit 1", "'b'", "chunk 0 has no pad"});
+}
+
+BOOST_AUTO_TEST_CASE(an_unfinished_upload_that_grows_beyond_its_size) {
+  write_index({{begin_upload_op{"b", 77, 15, 10, 0, 0},
+                extend_upload_op{"b", 77, 0, {chunk{{5, 1}, 10, {}}, chunk{{6, 1}, 10, {}}}}}});
+  refused({"commit 1", "'b'", "20 bytes of 15"});
+}
+
+BOOST_AUTO_TEST_CASE(operations_on_what_is_not_there) {
+  write_index({{inline_put("a")}, {inline_put("b"), remove_op{"c"}}});
+  refused({"commit 2", "'c'", "no such key"});
+}
+
+BOOST_AUTO_TEST_CASE(two_entries_of_a_snapshot_with_the_same_pad) {
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}}), item("b", {{4, 1}, {5, 1}})};
+  write_snapshot(part);
+  refused({"snapshot", "pad 5 is used twice", "'a'", "'b'"});
+}
+
+BOOST_AUTO_TEST_CASE(an_upload_of_a_snapshot_with_an_entrys_pad) {
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}})};
+  upload u;
+  u.id = 9;
+  u.chunk_size = 10;
+  u.bytes_done = 10;
+  u.chunks_done = 1;
+  u.pieces = {std::make_shared<const chunk_list>(chunk_list{chunk{{5, 1}, 10, {}}})};
+  part.uploads = {{"b", 0, u}};
+  write_snapshot(part);
+  refused({"snapshot", "pad 5 is used twice", "entry 'a'", "upload 'b'"});
+}
+
+BOOST_AUTO_TEST_CASE(a_free_pad_that_is_also_in_use) {
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}})};
+  part.free_pads = {{5, 1}};
+  write_snapshot(part);
+  refused({"snapshot", "pad 5 is free and used", "'a'"});
+}
+
+BOOST_AUTO_TEST_CASE(pads_beyond_what_the_root_knows) {
+  snapshot_part part;
+  part.entries = {item("a", {{100, 1}})};
+  write_snapshot(part);
+  refused({"snapshot", "pad 100", "'a'", "next pad is 100"});
+}
+
+BOOST_AUTO_TEST_CASE(an_entry_younger_than_its_snapshot) {
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}}, 4)};
+  write_snapshot(part);
+  refused({"snapshot", "version 4", "sequence 3"});
+}
+
+BOOST_AUTO_TEST_CASE(an_entry_whose_end_is_in_no_part) {
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}, {6, 1}})};
+  part.entries.front().chunk_total = 3;
+  write_snapshot(part);
+  refused({"snapshot", "'a'", "its end is missing"});
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_part_that_is_missing_or_another) {
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}})};
+  write_snapshot(part);
+  missing.insert(part_pad(0));
+  refused({"snapshot part 0", "missing"});
+  missing.clear();
+  // Gone and blank, as a purge would leave it.
+  broken[part_pad(0)] = seal_blank(keys->part(0), 2);
+  refused({"snapshot part 0"});
+  // Another part in its place.
+  part.entries = {item("other", {{5, 1}})};
+  broken[part_pad(0)] = seal_private(keys->part(0), 1, encode(part));
+  refused({"snapshot part 0", "where the root says"});
+}
+
+BOOST_AUTO_TEST_CASE(impossible_ring_sizes) {
+  for (auto size : {std::uint64_t{0}, std::uint64_t{3}, (std::uint64_t{1} << 20) + 1, std::uint64_t{1} << 40,
+                    ~std::uint64_t{0}}) {
+    root r;
+    r.ring_slots = size;
+    broken[keys->root().address] = seal_private(keys->root(), 1, encode(r));
+    refused({"root", "ring slots"});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_root_that_is_gone) {
+  write_index({{inline_put("a")}});
+  missing.insert(keys->root().address);
+  refused({"root is missing", "its log has commits"});
+}
+
+BOOST_AUTO_TEST_CASE(a_cache_file_that_is_authentic_and_wrong) {
+  std::string folder = (std::filesystem::temp_directory_path() / "mutant-hostile-XXXXXX").string();
+  BOOST_REQUIRE(::mkdtemp(folder.data()) != nullptr);
+  const auto path = folder + "/index";
+  write_index({{put_op{"a", value_in({{5, 1}})}}});
+  const auto seen_hash = parse_header(*engine->get(log_slot(1)))->hash;
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}}), item("b", {{5, 1}})};
+  bool given = false;
+  auto once = [&]() -> std::optional<snapshot_part> {
+    return std::exchange(given, true) ? std::nullopt : std::optional(part);
+  };
+  const cache_summary summary{.sequence = 1, .next_pad = 6, .ring_slots = slots, .root_counter = 1, .frames = {}};
+  BOOST_REQUIRE(write_seen(path + ".seen", keys->cache_key(), {1, 1, seen_hash}).has_value());
+  BOOST_REQUIRE(write_cache(path + ".cache", keys->cache_key(), summary, once).has_value());
+  refused({path + ".cache", "pad 5 is used twice", "'a'", "'b'"}, path);
+  std::filesystem::resize_file(path + ".cache", 40);
+  refused({path + ".cache", "delete it"}, path);
+  std::filesystem::remove_all(folder);
+}
+
+// It is no different for those who are at work when such a commit comes.
+BOOST_AUTO_TEST_CASE(a_writer_at_work_stops_at_another_writers_bad_commit) {
+  auto index = spawn_index();
+  get<commit_result>(index, commit_atom_v, put_inline("a", "1"));
+  write_log(2, {remove_op{"never there"}});
+  const auto before = engine->writes;
+  expect_corrupt(get_error<sync_report>(index, sync_atom_v), {"commit 2", "'never there'"});
+  expect_corrupt(get_error<commit_result>(index, commit_atom_v, put_inline("b", "2")), {"commit 2"});
+  expect_corrupt(get_error<found>(index, find_atom_v, find_request{"a", false}), {"commit 2"});
+  det.run_for(std::chrono::seconds(10));
+  BOOST_TEST(engine->writes == before);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace mutant::testing
