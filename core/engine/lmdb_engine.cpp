@@ -235,7 +235,7 @@ result<void> lmdb_engine::erase_from_batch(const record_header& blank) {
     return {};
   if (auto allowed = check_erase((*stored)->header, blank.counter); !allowed)
     return allowed;
-  if (auto released = release(**stored, true); !released)
+  if (auto released = release(**stored, false); !released)
     return broken(released.error());
   auto key = to_val(blank.address);
   if (auto code = mdb_del(batch_->txn.handle(), env_->pads_database(), &key, nullptr); code != 0)

@@ -55,9 +55,9 @@ inline std::uint64_t disk_bytes(const std::vector<std::string>& files) {
 
 // Both ways of writing and reading.
 inline const std::vector<std::pair<const char*, lmdb_options>> modes = {
-    {"direct", {.directory = ""}},
+    {"direct", {.directory = "", .direct_writes = true, .direct_reads = true}},
     {"buffered", {.directory = "", .direct_writes = false, .direct_reads = false}},
-    {"direct, cached reads", {.directory = "", .direct_reads = false}}};
+    {"direct, cached reads", {.directory = "", .direct_writes = true, .direct_reads = false}}};
 
 template <class Test>
 void for_every_mode(Test&& test) {

@@ -163,6 +163,53 @@ BOOST_AUTO_TEST_CASE(a_batch_does_not_write_over_what_it_replaces) {
   });
 }
 
+// -- wiping --------------------------------------------------------------------------------------------------------------
+
+// Whether any 32 bytes of the record's payload, at places spread over it, are in a segment file.
+bool on_disk(const std::string& directory, const bytes& record) {
+  auto payload = as_text(payload_of(record));
+  for (auto& path : segments_in(directory)) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string content(std::istreambuf_iterator<char>(file), {});
+    for (std::size_t at = 0; at + 32 <= payload.size(); at += payload.size() / 16)
+      if (content.find(payload.substr(at, 32)) != std::string::npos)
+        return true;
+  }
+  return false;
+}
+
+BOOST_AUTO_TEST_CASE(what_a_blank_record_replaces_is_gone_from_the_disk) {
+  for_every_mode([](const lmdb_options& options) {
+    auto engine = open(options);
+    for (std::uint64_t pad = 0; pad < 5; ++pad)
+      put_and_commit(*engine, make_record(pad, 1, 1'000'000));
+    for (std::uint64_t pad : {1, 3}) {
+      BOOST_CHECK(on_disk(options.directory, make_record(pad, 1, 1'000'000)));
+      put_and_commit(*engine, make_blank(pad, 2));
+      BOOST_CHECK(!on_disk(options.directory, make_record(pad, 1, 1'000'000)));
+    }
+    for (std::uint64_t pad : {0, 2, 4})
+      BOOST_CHECK(holds(*engine, make_record(pad, 1, 1'000'000)));
+    for (std::uint64_t pad : {1, 3})
+      put_and_commit(*engine, make_record(pad, 3, 900'000));  // into the holes
+    for (std::uint64_t pad : {1, 3})
+      BOOST_CHECK(holds(*engine, make_record(pad, 3, 900'000)));
+  });
+}
+
+// Whoever wipes need not be who wrote.
+BOOST_AUTO_TEST_CASE(what_another_engine_wrote_is_wiped_too) {
+  temporary_directory temporary;
+  auto path = temporary.file("store");
+  auto first = open(path), second = open(path);
+  put_and_commit(*first, make_record(1, 1, 1'000'000));
+  put_and_commit(*first, make_record(2, 1, 1'000'000));
+  put_and_commit(*second, make_blank(1, 2));
+  BOOST_CHECK(!on_disk(path, make_record(1, 1, 1'000'000)));
+  put_and_commit(*first, make_record(3, 1, 1'000'000));
+  BOOST_CHECK(holds(*second, make_record(2, 1, 1'000'000)) && holds(*second, make_record(3, 1, 1'000'000)));
+}
+
 // -- trimming ------------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(trimming_an_emptied_store_removes_its_segments) {
