@@ -2,11 +2,13 @@
 #include <boost/test/unit_test.hpp>
 
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
 
 #include "core/identity.hpp"
+#include "core/index/cache_file.hpp"
 #include "core/index/codec.hpp"
 #include "core/record.hpp"
 
@@ -247,6 +249,34 @@ BOOST_AUTO_TEST_CASE(roots_are_encoded_and_decoded_as_in_the_document) {
   BOOST_TEST(to_hex(encode(empty_root())) == to_hex((*this)["root.empty"]));
   BOOST_TEST((decode_root((*this)["root"]).value() == some_root()));
   BOOST_TEST((decode_root((*this)["root.empty"]).value() == empty_root()));
+}
+
+BOOST_AUTO_TEST_CASE(cache_files_open_to_what_the_document_says) {
+  const auto folder = std::filesystem::temp_directory_path();
+  auto file_with = [&](const std::string& vector) {
+    auto path = (folder / ("mutant-vector-" + std::to_string(random_u64()))).string();
+    std::ofstream(path, std::ios::binary) << text(vector);
+    return path;
+  };
+  const auto key = keys().cache_key();
+  const auto seen_path = file_with("cache.seen"), cache_path = file_with("cache.file");
+  auto seen = read_seen(seen_path, key);
+  BOOST_REQUIRE(seen.has_value());
+  seen_state expected{7, 1025, {}};
+  expected.last_commit.fill(std::byte{0x5A});
+  BOOST_TEST((*seen == expected));
+  auto cache = cache_reader::open(cache_path, key);
+  BOOST_REQUIRE(cache.has_value());
+  const auto& summary = (*cache)->summary();
+  BOOST_TEST(summary.sequence == 1025u);
+  BOOST_TEST(summary.next_pad == 300u);
+  BOOST_TEST(summary.ring_slots == 1024u);
+  BOOST_TEST(summary.root_counter == 7u);
+  BOOST_REQUIRE(summary.frames.size() == 2u);
+  for (std::size_t frame = 0; frame < 2; ++frame)
+    BOOST_TEST(to_hex(encode((*cache)->read_part(frame).value())) == to_hex((*this)["part.empty"]));
+  std::filesystem::remove(seen_path);
+  std::filesystem::remove(cache_path);
 }
 
 BOOST_AUTO_TEST_CASE(identity_files_open_to_the_seed) {
