@@ -1,7 +1,8 @@
 // Requests whose timer goes with the answer.
 //
-// CAF 0.17 keeps the timer of a request until it fires, answered or not: 190 bytes each, which at thousands of requests a
-// second with timeouts of minutes is gigabytes. Actors that live long ask with this; an actor's own end drops its timers too.
+// CAF 0.17 keeps the timer of a request until it fires, answered or not, and with it the memory of the actor that asked, even
+// when that has ended: at thousands of requests a second with timeouts of minutes, gigabytes. Actors ask with this, or without
+// a timer where who is asked bounds the time itself.
 //
 //   ask(self, whom, timeout, atom, arguments…).then(on_answer, on_error);
 #pragma once

@@ -252,9 +252,13 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
       },
       [](cut_atom, const cut_delta_job& job) -> part_list {
         part_list out;
-        for (auto& part : delta_parts(*job.state, *job.changes, job.max_part_bytes))
+        for (auto& part : delta_parts(*job.changes, job.max_part_bytes))
           out.push_back(std::make_shared<const snapshot_part>(std::move(part)));
         return out;
+      },
+      [](drop_atom, drop_job& job) {
+        job.what.reset();
+        return done{};
       },
       opening<open_cache_job>(self),
       opening<read_cache_job>(self),

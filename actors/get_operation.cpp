@@ -24,7 +24,7 @@ void get_operation_state::start(get_request r, caf::typed_response_promise<get_r
 }
 
 void get_operation_state::look_up() {
-  self->request(options.index, options.timeout, find_atom_v, find_request{request.key, true})
+  self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, true})
       .then([this](found& there) { plan(std::move(there)); }, failing());
 }
 
@@ -62,7 +62,7 @@ void get_operation_state::deliver_inline() {
   if (part.empty()) {
     finish();
   } else if (const auto* file = std::get_if<file_sink>(&request.sink)) {
-    self->request(options.writers, options.timeout, push_atom_v, write_job{part, {file->file, 0}})
+    self->request(options.writers, caf::infinite, push_atom_v, write_job{part, {file->file, 0}})
         .then([this](done) { finish(); }, failing());
   } else if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink)) {
     self->request(*sink, caf::infinite, push_atom_v, part).then([this](done) { finish(); }, failing());
@@ -92,7 +92,7 @@ void get_operation_state::more_addresses() {
   const auto count = std::min<std::uint64_t>(options.address_batch, last_chunk - first);
   for (std::uint64_t i = 0; i < count; ++i)
     job.numbers.push_back((*value.chunks)[first + i].pad.number);
-  self->request(options.decoders, options.timeout, address_atom_v, std::move(job))
+  self->request(options.decoders, caf::infinite, address_atom_v, std::move(job))
       .then(
           [this, first, a = attempt](address_list& derived) {
             if (over || a != attempt)
@@ -116,7 +116,7 @@ void get_operation_state::fill_window() {
 
 void get_operation_state::fetch(std::uint64_t number) {
   auto node = addresses.extract(number);
-  self->request(options.pads, options.timeout, get_atom_v, pad_query{node.mapped()})
+  self->request(options.pads, caf::infinite, get_atom_v, pad_query{node.mapped()})
       .then(
           [this, number, a = attempt](bytes& record) {
             if (!over && a == attempt)
@@ -130,7 +130,7 @@ void get_operation_state::fetch(std::uint64_t number) {
 
 void get_operation_state::open(std::uint64_t number, bytes record) {
   const auto [skip, take] = wanted(number);
-  self->request(options.decoders, options.timeout, open_atom_v,
+  self->request(options.decoders, caf::infinite, open_atom_v,
                 open_chunk_job{std::move(record), (*value.chunks)[number], skip, take})
       .then(
           [this, number, a = attempt](bytes& plaintext) {
@@ -153,7 +153,7 @@ void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
   }
   if (const auto* file = std::get_if<file_sink>(&request.sink)) {
     const auto at = number * value.chunk_size + skip - begin;
-    self->request(options.writers, options.timeout, push_atom_v, write_job{std::move(plaintext), {file->file, at}})
+    self->request(options.writers, caf::infinite, push_atom_v, write_job{std::move(plaintext), {file->file, at}})
         .then(
             [this, size = take, a = attempt](done) {
               --writing;
@@ -240,10 +240,10 @@ void get_operation_state::value_moved(std::uint64_t number, const error& e) {
       return fail_with({errc::version_mismatch, "the value is replaced faster than it can be read"});
     start_again();
   };
-  self->request(options.index, options.timeout, sync_atom_v)
+  self->request(options.index, caf::infinite, sync_atom_v)
       .then(
           [this, decide](sync_report&) {
-            self->request(options.index, options.timeout, find_atom_v, find_request{request.key, false})
+            self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false})
                 .then(decide, failing());
           },
           failing());
@@ -283,6 +283,7 @@ void get_operation_state::fail_with(error e) {
 void get_operation_state::end() {
   if (pin != 0)
     self->send(options.index, release_atom_v, pin);
+  asking.forget(self);
   self->quit();
 }
 
@@ -300,8 +301,7 @@ get_operation_actor::behavior_type get_operation(get_operation_state::self_point
   });
   return {
       [s, self](get_atom, get_request& request) -> caf::result<get_result> {
-        if (auto asking = self->current_sender())  // before the promise, which takes it with it
-          self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        s->asking.watch(self);
         auto promise = self->make_response_promise<get_result>();
         s->start(std::move(request), promise);
         return promise;

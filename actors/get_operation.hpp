@@ -8,6 +8,7 @@
 
 #include <map>
 
+#include "actors/caller.hpp"
 #include "actors/interfaces.hpp"
 
 namespace mutant {
@@ -19,7 +20,6 @@ struct get_options {
   index_actor index;
   std::size_t window = 8;                        // chunks under way
   std::size_t address_batch = 16;                // addresses derived at once
-  std::chrono::milliseconds timeout{300'000};    // for one request
   unsigned max_restarts = 8;                     // on a newer value
 
   result<void> validate() const;
@@ -60,6 +60,7 @@ struct get_operation_state {
   get_options options;
   get_request request;
   caf::typed_response_promise<get_result> promise;
+  caller asking;
   get_result totals;
   bool over = false;
   unsigned restarts = 0;

@@ -105,6 +105,18 @@ index_stats index_actor_state::stats() const {
   return out;
 }
 
+std::optional<get_result> index_actor_state::get_inline(const get_request& request) const {
+  const auto* e = data.find(request.key);
+  if (e == nullptr || e->chunks || !std::holds_alternative<std::monostate>(request.sink) || request.options.listener)
+    return std::nullopt;
+  if (request.offset > e->size)
+    return std::nullopt;
+  const auto length = request.length.value_or(e->size - request.offset);
+  if (length > e->size - request.offset || length > request.max_bytes)
+    return std::nullopt;
+  return get_result{e->size, e->version, e->modified_ms, length, e->inline_value.slice(request.offset, length)};
+}
+
 // -- reservations --------------------------------------------------------------------------------------------------------
 
 result<pad_list> index_actor_state::reserve(std::uint32_t count, const caf::strong_actor_ptr& owner) {
@@ -290,6 +302,12 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       [s](find_atom, find_request& request) {
         return s->when_open<found>([s, request = std::move(request), asking = s->self->current_sender()]()
                                        -> caf::result<found> { return s->find(request, asking); });
+      },
+      [s](get_atom, get_request& request, const value_reader_actor& reader) -> caf::result<get_result> {
+        if (s->is_open && !s->failure)
+          if (auto there = s->get_inline(request))
+            return std::move(*there);
+        return s->self->delegate(reader, fetch_atom_v, std::move(request));
       },
       [s](release_atom, std::uint64_t pin) { s->release(pin); },
       [s](reserve_atom, std::uint32_t count) {

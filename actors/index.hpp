@@ -52,6 +52,7 @@ struct index_actor_state {
     commit_request request;
     caf::typed_response_promise<commit_result> promise;
     std::vector<pad_ref> pads;    // new pads that it names; held until the outcome is known
+    caf::actor_clock::time_point until;   // it waits in the queue no longer
   };
 
   // -- index.cpp: what the handlers call -------------------------------------------------------------------------------
@@ -62,6 +63,8 @@ struct index_actor_state {
   void release(std::uint64_t pin);
   result<pad_list> reserve(std::uint32_t count, const caf::strong_actor_ptr& owner);
   void take_back(const returned_pads& pads, const caf::actor_addr& owner);
+  // Null: the value is not to be had from the index alone, or the request is one for the reader to refuse.
+  std::optional<get_result> get_inline(const get_request& request) const;
   list_page list(const list_request& request) const;
   index_stats stats() const;
   void sent_to(std::uint64_t number, std::uint64_t counter);
@@ -98,6 +101,7 @@ struct index_actor_state {
   void commit_not_sealed(const error& e);
   void commit_refused(const error& e);
   void give_up(waiting_commit& w, const error& e, bool doubt);
+  void watch_queue();
   void after_apply(const std::vector<operation>& operations);
   void with_slot_addresses(std::uint64_t first, std::size_t count, std::function<void(std::vector<pad_address>)> then);
 
@@ -105,8 +109,8 @@ struct index_actor_state {
   using root_written = std::function<void(result<void>)>;
   void snapshot_if_due();
   void start_delta();
-  void finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage, std::vector<part_ref> written,
-                    std::shared_ptr<const index_changes> changes);
+  void finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage, std::vector<part_ref> written);
+  void delta_lost(const std::vector<part_ref>& written);
   void start_compaction();
   void compact_next();
   void finish_compaction();
@@ -124,6 +128,7 @@ struct index_actor_state {
   void blank_parts(const std::vector<part_ref>& parts);
   void erase_parts(const std::vector<part_ref>& parts);
   void pause_snapshots();
+  void drop(std::shared_ptr<const void> what);
 
   // -- index_cache.cpp -----------------------------------------------------------------------------------------------------
   void open_cache(next_step then);
@@ -187,6 +192,7 @@ struct index_actor_state {
 
   std::deque<waiting_commit> queue;
   std::vector<waiting_commit> in_flight;
+  bool watching_queue = false;                  // a look at the clock is due
   std::optional<index_batch> batch;
   bool writing = false;                         // a commit is being written, or the log is being read: one at a time
   std::uint64_t generation = 0;                 // grows when what is under way counts for nothing any more
@@ -208,6 +214,7 @@ struct index_actor_state {
   std::uint64_t last_pin = 0;
 
   bool delta_running = false;
+  std::shared_ptr<const index_changes> delta_changes;   // what the delta under way holds
   bool root_busy = false;                       // a root is being written
   bool snapshots_paused = false;                // after a failure, for retry_pause
   std::uint64_t next_part = 0;                  // part pads from here on were never written by us

@@ -483,7 +483,7 @@ void index_actor_state::sync(caf::typed_response_promise<sync_report> promise) {
 
 void index_actor_state::enqueue_commit(commit_request request, caf::typed_response_promise<commit_result> promise,
                                        const caf::strong_actor_ptr& owner) {
-  waiting_commit w{std::move(request), promise, {}};
+  waiting_commit w{std::move(request), promise, {}, self->clock().now() + options.timeout};
   std::size_t size = commit_overhead_bytes;
   for (const auto& op : w.request.operations) {
     collect_pads(op, w.pads);
@@ -507,7 +507,23 @@ void index_actor_state::enqueue_commit(commit_request request, caf::typed_respon
   if (queue.size() >= options.max_waiting_commits)
     return refuse({errc::overloaded, "too many changes of the index are waiting; try again later"});
   queue.push_back(std::move(w));
+  watch_queue();
   pump();
+}
+
+// One look at the clock for all that wait, instead of a timer for each: the store may keep a commit waiting for ever, when it
+// takes no root and the ring is full.
+void index_actor_state::watch_queue() {
+  if (watching_queue || queue.empty())
+    return;
+  watching_queue = true;
+  self->delayed_send(self, std::max(options.timeout / 16, std::chrono::milliseconds(1)), deferred{[this] {
+                       watching_queue = false;
+                       for (; !queue.empty() && queue.front().until <= self->clock().now(); queue.pop_front())
+                         give_up(queue.front(), {errc::timeout, "the store took no change of the index for too long; this one "
+                                                                "was not made"}, false);
+                       watch_queue();
+                     }});
 }
 
 // The one place that decides what the index does next: read the log for those who asked, or write the next commit.

@@ -46,6 +46,11 @@ void index_actor_state::snapshot_if_due() {
     start_compaction();
 }
 
+// Freed by a decoder: a hundred thousand keys are some milliseconds.
+void index_actor_state::drop(std::shared_ptr<const void> what) {
+  ask(self, options.decoders, options.timeout, drop_atom_v, drop_job{std::move(what)}).then([](done) {}, [](caf::error&) {});
+}
+
 void index_actor_state::pause_snapshots() {
   snapshots_paused = true;
   self->delayed_send(self, options.retry_pause, deferred{[this] {
@@ -59,41 +64,31 @@ void index_actor_state::pause_snapshots() {
 
 void index_actor_state::start_delta() {
   delta_running = true;
+  delta_changes = std::make_shared<const index_changes>(data.take_changes());
   const auto lineage = root_counter;
-  auto changes = std::make_shared<const index_changes>(data.take_changes());
-  auto frozen = std::make_shared<const frozen_index>(data.freeze());
-  const auto sequence = frozen->sequence;
-  const auto next_pad = frozen->next_pad;
-  ask(self, options.decoders, options.timeout, cut_atom_v, cut_delta_job{frozen, changes, options.max_part_bytes})
+  const auto sequence = data.sequence();
+  const auto next_pad = data.next_pad();
+  ask(self, options.decoders, options.timeout, cut_atom_v, cut_delta_job{delta_changes, options.max_part_bytes})
       .then(
           [=, this](part_list& parts) {
-            write_parts(std::move(parts), false, sequence, {},
-                        [=, this](result<void> ok, std::vector<part_ref> written) {
-                          if (ok)
-                            return finish_delta(sequence, next_pad, lineage, std::move(written), changes);
-                          blank_parts(written);
-                          data.restore_changes(index_changes(*changes));
-                          delta_running = false;
-                          pause_snapshots();
-                        });
+            write_parts(std::move(parts), false, sequence, {}, [=, this](result<void> ok, std::vector<part_ref> written) {
+              if (ok)
+                return finish_delta(sequence, next_pad, lineage, std::move(written));
+              delta_lost(written);
+              pause_snapshots();
+            });
           },
-          [=, this](caf::error&) {
-            data.restore_changes(index_changes(*changes));
-            delta_running = false;
+          [this](caf::error&) {
+            delta_lost({});
             pause_snapshots();
           });
 }
 
 void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage,
-                                     std::vector<part_ref> written, std::shared_ptr<const index_changes> changes) {
-  auto lost = [=, this](const std::vector<part_ref>& parts) {
-    blank_parts(parts);
-    data.restore_changes(index_changes(*changes));
-    delta_running = false;
-  };
+                                     std::vector<part_ref> written) {
   if (root_counter != lineage) {
     // The index was loaded anew under us; what we wrote is of the past.
-    lost(written);
+    delta_lost(written);
     return pump();
   }
   auto next = known_root;
@@ -101,19 +96,28 @@ void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_
   next.next_pad = next_pad;
   next.next_part = next_part;
   next.parts.insert(next.parts.end(), written.begin(), written.end());
-  replace_root(std::move(next), [=, this](result<void> replaced) {
+  replace_root(std::move(next), [this, written = std::move(written)](result<void> replaced) {
     if (!replaced) {
-      lost(written);
+      delta_lost(written);
       if (replaced.error().code != errc::pad_conflict)
         pause_snapshots();
       return pump();
     }
     ++counts.snapshots;
+    drop(std::move(delta_changes));
     log_bytes_since_root = 0;
     delta_running = false;
     snapshot_if_due();
     pump();
   });
+}
+
+// No root names it: what it held is for the next one.
+void index_actor_state::delta_lost(const std::vector<part_ref>& written) {
+  blank_parts(written);
+  data.restore_changes(index_changes(*delta_changes));
+  drop(std::move(delta_changes));
+  delta_running = false;
 }
 
 // -- compaction ----------------------------------------------------------------------------------------------------------
@@ -149,6 +153,7 @@ void index_actor_state::compact_next() {
 
 void index_actor_state::abandon_compaction() {
   blank_parts(compacting->written);
+  drop(std::move(compacting->cutter));
   compacting.reset();
   pause_snapshots();
 }

@@ -40,14 +40,20 @@ using decoder_actor = caf::typed_actor<
     replies_to<open_atom, open_root_job>::with<opened_root>,
     replies_to<cut_atom, cut_part_job>::with<part_ptr>,
     replies_to<cut_atom, cut_delta_job>::with<part_list>,
+    replies_to<drop_atom, drop_job>::with<done>,
     // Files of this machine. index_corrupt: damaged, or another owner's. io_error, store_full, access_denied
     replies_to<open_atom, open_cache_job>::with<opened_cache>,
     replies_to<open_atom, read_cache_job>::with<part_ptr>,
     replies_to<seal_atom, save_cache_job>::with<done>>;
 
+// Gets a value chunk by chunk; what the store is to the index.
+using value_reader_actor = caf::typed_actor<replies_to<fetch_atom, get_request>::with<get_result>>;
+
 // Owns the master index; metadata access is ordered by its mailbox.
 using index_actor = caf::typed_actor<
     replies_to<find_atom, find_request>::with<found>,
+    // A value that lies in the index, at once; every other request is passed on to the reader.
+    replies_to<get_atom, get_request, value_reader_actor>::with<get_result>,
     // Ends a pin.
     reacts_to<release_atom, std::uint64_t>,
     // Pads to write to, held for the asking actor until it commits them, returns them or goes down.

@@ -174,13 +174,17 @@ using part_ptr = std::shared_ptr<const snapshot_part>;
 struct cut_part_job {
   std::shared_ptr<part_cutter> cutter;
 };
-// Delta parts with the present state of everything in `changes`.
+// Delta parts with what the changes came to.
 struct cut_delta_job {
-  std::shared_ptr<const frozen_index> state;
   std::shared_ptr<const index_changes> changes;
   std::size_t max_part_bytes = 0;
 };
 using part_list = std::vector<part_ptr>;
+
+// Lets go of something large: freeing it takes longer than an event-based actor may take. Move the last reference here.
+struct drop_job {
+  std::shared_ptr<const void> what;
+};
 
 // What this machine remembers of the index: `path` + ".seen" and ".cache".
 struct open_cache_job {
@@ -448,6 +452,8 @@ CAF_ADD_ATOM(mutant, mutant, seal_atom, "seal")
 CAF_ADD_ATOM(mutant, mutant, open_atom, "open")
 CAF_ADD_ATOM(mutant, mutant, compare_atom, "compare")
 CAF_ADD_ATOM(mutant, mutant, cut_atom, "cut")
+CAF_ADD_ATOM(mutant, mutant, drop_atom, "drop")
+CAF_ADD_ATOM(mutant, mutant, fetch_atom, "fetch")
 CAF_ADD_ATOM(mutant, mutant, address_atom, "address")
 CAF_ADD_ATOM(mutant, mutant, verify_atom, "verify")
 CAF_ADD_ATOM(mutant, mutant, find_atom, "find")
@@ -492,6 +498,7 @@ MUTANT_LOCAL_MESSAGE(mutant::part_ptr)
 MUTANT_LOCAL_MESSAGE(mutant::cut_part_job)
 MUTANT_LOCAL_MESSAGE(mutant::cut_delta_job)
 MUTANT_LOCAL_MESSAGE(mutant::part_list)
+MUTANT_LOCAL_MESSAGE(mutant::drop_job)
 MUTANT_LOCAL_MESSAGE(mutant::open_cache_job)
 MUTANT_LOCAL_MESSAGE(mutant::opened_cache)
 MUTANT_LOCAL_MESSAGE(mutant::read_cache_job)

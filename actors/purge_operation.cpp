@@ -9,7 +9,7 @@ void purge_operation_state::start(purge_request r, caf::typed_response_promise<p
   promise = p;
   if (request.only) {
     // Only wipe: the pads of a value that was just removed.
-    self->request(options.index, options.timeout, claim_atom_v, claim_request{*request.only})
+    self->request(options.index, caf::infinite, claim_atom_v, claim_request{*request.only})
         .then(
             [this](pad_list& pads) {
               for (const auto& pad : pads)
@@ -20,12 +20,12 @@ void purge_operation_state::start(purge_request r, caf::typed_response_promise<p
     return;
   }
   // What other writers have committed is no leak.
-  self->request(options.index, options.timeout, sync_atom_v)
+  self->request(options.index, caf::infinite, sync_atom_v)
       .then([this](sync_report&) { request.drop_uploads ? drop_uploads({}) : purge_parts(); }, failing());
 }
 
 void purge_operation_state::drop_uploads(std::string after) {
-  self->request(options.index, options.timeout, list_atom_v, list_request{{}, std::move(after), 1000})
+  self->request(options.index, caf::infinite, list_atom_v, list_request{{}, std::move(after), 1000})
       .then(
           [this](list_page& items) {
             if (items.empty())
@@ -40,14 +40,14 @@ void purge_operation_state::drop_uploads(std::string after) {
             totals.uploads_dropped += change.operations.size();
             if (request.dry_run)
               return drop_uploads(last);
-            self->request(options.index, options.timeout, commit_atom_v, std::move(change))
+            self->request(options.index, caf::infinite, commit_atom_v, std::move(change))
                 .then([this, last](commit_result) { drop_uploads(last); }, failing());
           },
           failing());
 }
 
 void purge_operation_state::purge_parts() {
-  self->request(options.index, options.timeout, purge_atom_v, request.dry_run)
+  self->request(options.index, caf::infinite, purge_atom_v, request.dry_run)
       .then(
           [this](std::uint64_t erased) {
             totals.parts_erased = erased;
@@ -61,7 +61,7 @@ void purge_operation_state::purge_parts() {
 void purge_operation_state::next_page(std::uint64_t from) {
   if (over)
     return;
-  self->request(options.index, options.timeout, survey_atom_v, survey_request{from, options.page})
+  self->request(options.index, caf::infinite, survey_atom_v, survey_request{from, options.page})
       .then(
           [this](survey_page& found) {
             page.clear();
@@ -81,13 +81,13 @@ void purge_operation_state::look(std::uint64_t next, bool last) {
   address_job job{pad_space::data, {}};
   for (const auto& c : page)
     job.numbers.push_back(c.number);
-  self->request(options.decoders, options.timeout, address_atom_v, std::move(job))
+  self->request(options.decoders, caf::infinite, address_atom_v, std::move(job))
       .then(
           [this, next, last](address_list& derived) {
             addresses = std::move(derived);
             waiting = page.size();
             for (std::size_t i = 0; i < page.size(); ++i)
-              self->request(options.pads, options.timeout, head_atom_v, pad_query{addresses[i]})
+              self->request(options.pads, caf::infinite, head_atom_v, pad_query{addresses[i]})
                   .then(
                       [this, i, next, last](bytes& head) {
                         if (auto header = parse_header(head)) {
@@ -153,12 +153,12 @@ void purge_operation_state::wipe(std::uint64_t next, bool last) {
     if (--waiting == 0)
       settle([this, next, last] { page_done(next, last); });
   };
-  self->request(options.decoders, options.timeout, seal_atom_v, std::move(job))
+  self->request(options.decoders, caf::infinite, seal_atom_v, std::move(job))
       .then(
           [this, one_done, targets, pads](record_list& blanks) {
             waiting = blanks.size();
             for (std::size_t k = 0; k < blanks.size(); ++k)
-              self->request(options.pads, options.timeout, put_atom_v, std::move(blanks[k]))
+              self->request(options.pads, caf::infinite, put_atom_v, std::move(blanks[k]))
                   .then(
                       [this, one_done, i = targets[k], counter = pads[k].counter](done) {
                         page[i].stored = counter;
@@ -204,7 +204,7 @@ void purge_operation_state::commit(std::shared_ptr<std::vector<std::size_t>> whi
     const auto& c = page[(*which)[i]];
     op.pads.push_back({c.number, c.stored.value_or(0)});
   }
-  self->request(options.index, options.timeout, commit_atom_v, commit_request{{std::move(op)}, {}})
+  self->request(options.index, caf::infinite, commit_atom_v, commit_request{{std::move(op)}, {}})
       .then(
           [this, which, from, count, then](commit_result) {
             if (over)
@@ -249,7 +249,7 @@ void purge_operation_state::page_done(std::uint64_t next, bool last) {
 void purge_operation_state::finish() {
   over = true;
   promise.deliver(totals);
-  self->quit();
+  end();
 }
 
 void purge_operation_state::fail_with(error e) {
@@ -262,6 +262,11 @@ void purge_operation_state::fail_with(error e) {
   if (!back.pads.empty())
     self->send(options.index, release_atom_v, std::move(back));
   promise.deliver(to_caf(e));
+  end();
+}
+
+void purge_operation_state::end() {
+  asking.forget(self);
   self->quit();
 }
 
@@ -272,8 +277,7 @@ purge_operation_actor::behavior_type purge_operation(purge_operation_state::self
   self->set_down_handler([cancel](caf::down_msg&) { cancel(); });
   return {
       [s, self](purge_atom, purge_request& request) -> caf::result<purge_result> {
-        if (auto asking = self->current_sender())  // before the promise, which takes it with it
-          self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        s->asking.watch(self);
         auto promise = self->make_response_promise<purge_result>();
         s->start(std::move(request), promise);
         return promise;

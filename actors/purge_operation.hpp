@@ -5,6 +5,7 @@
 // writes again. Memory: one page.
 #pragma once
 
+#include "actors/caller.hpp"
 #include "actors/interfaces.hpp"
 
 namespace mutant {
@@ -14,7 +15,6 @@ struct purge_options {
   decoder_actor decoders;
   index_actor index;
   std::uint32_t page = 256;
-  std::chrono::milliseconds timeout{300'000};
 };
 
 using purge_operation_actor =
@@ -49,6 +49,7 @@ struct purge_operation_state {
   void page_done(std::uint64_t next, bool last);
   void fail_with(error e);
   void finish();
+  void end();
   auto failing() {
     return [this](caf::error& e) { fail_with(from_caf(e)); };
   }
@@ -57,6 +58,7 @@ struct purge_operation_state {
   purge_options options;
   purge_request request;
   caf::typed_response_promise<purge_result> promise;
+  caller asking;
   purge_result totals;
   bool over = false;
   std::vector<candidate> page;

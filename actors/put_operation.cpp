@@ -31,6 +31,14 @@ result<file_facts> facts_of(const file_source& source) {
 
 }  // namespace
 
+entry inline_entry(bytes value) {
+  entry e;
+  e.size = value.size();
+  e.modified_ms = now_ms();
+  e.inline_value = std::move(value);
+  return e;
+}
+
 result<void> put_options::validate() const {
   if (!pads || !decoders || !index)
     return fail(errc::invalid_argument, "a put needs pads, decoders and an index");
@@ -59,7 +67,7 @@ void put_operation_state::start(put_request r, caf::typed_response_promise<put_r
 void put_operation_state::look_up() {
   if (auto opened = open_source(); !opened)
     return fail_with(opened.error());
-  self->request(options.index, options.timeout, find_atom_v, find_request{request.key, false})
+  self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false})
       .then([this](found& old) { plan(std::move(old)); }, failing());
 }
 
@@ -110,7 +118,7 @@ void put_operation_state::plan(found&& old) {
     if (*size == 0)
       return store_inline({});
     read_job job{{std::get<file_source>(request.source).file, 0}, static_cast<std::uint32_t>(*size)};
-    self->request(options.decoders, options.timeout, pull_atom_v, std::move(job))
+    self->request(options.decoders, caf::infinite, pull_atom_v, std::move(job))
         .then([this](bytes& value) { store_inline(std::move(value)); }, failing());
     return;
   }
@@ -151,11 +159,7 @@ void put_operation_state::store_inline(bytes value) {
     return fail_with(same.error());
   totals.size = value.size();
   totals.bytes_written = value.size();
-  entry e;
-  e.size = value.size();
-  e.modified_ms = now_ms();
-  e.inline_value = std::move(value);
-  std::vector<operation> operations{put_op{request.key, std::move(e)}};
+  std::vector<operation> operations{put_op{request.key, inline_entry(std::move(value))}};
   if (upload_id != 0)
     operations.push_back(drop_upload_op{request.key, upload_id});
   commit_final(std::move(operations));
@@ -234,7 +238,7 @@ chunk_input put_operation_state::input_of(std::uint64_t number, const slot& s) c
 // The chunk may be what is stored already: look before a pad is spent on it.
 void put_operation_state::compare(std::uint64_t number, chunk before, origin from) {
   auto& s = window.at(number);
-  self->request(options.decoders, options.timeout, compare_atom_v, compare_chunk_job{input_of(number, s), s.length})
+  self->request(options.decoders, caf::infinite, compare_atom_v, compare_chunk_job{input_of(number, s), s.length})
       .then(
           [this, number, before, from](fingerprint& now) {
             if (over)
@@ -259,10 +263,10 @@ void put_operation_state::confirm_recorded(std::uint64_t number) {
     else
       want_pad(number);
   };
-  self->request(options.decoders, options.timeout, address_atom_v, address_job{pad_space::data, {before.pad.number}})
+  self->request(options.decoders, caf::infinite, address_atom_v, address_job{pad_space::data, {before.pad.number}})
       .then(
           [this, before, decide](address_list& addresses) {
-            self->request(options.pads, options.timeout, head_atom_v, pad_query{addresses.front()})
+            self->request(options.pads, caf::infinite, head_atom_v, pad_query{addresses.front()})
                 .then(
                     [before, decide](bytes& head) {
                       auto header = parse_header(head);
@@ -298,7 +302,7 @@ void put_operation_state::give_pads() {
   if (size)
     count = std::min(count, without_pad.size() + (*size - taken + chunk_bytes - 1) / chunk_bytes);
   const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, 1024));
-  self->request(options.index, options.timeout, reserve_atom_v, wanted)
+  self->request(options.index, caf::infinite, reserve_atom_v, wanted)
       .then(
           [this](pad_list& pads) {
             reserving = false;
@@ -312,7 +316,7 @@ void put_operation_state::give_pads() {
 
 void put_operation_state::seal(std::uint64_t number) {
   const auto& s = window.at(number);
-  self->request(options.decoders, options.timeout, seal_atom_v, seal_chunk_job{input_of(number, s), s.length, s.pad})
+  self->request(options.decoders, caf::infinite, seal_atom_v, seal_chunk_job{input_of(number, s), s.length, s.pad})
       .then(
           [this, number](sealed_chunk& result) {
             if (!over)
@@ -323,7 +327,7 @@ void put_operation_state::seal(std::uint64_t number) {
 
 void put_operation_state::write(std::uint64_t number, fingerprint print, bytes record) {
   window.at(number).sent = true;
-  self->request(options.pads, options.timeout, put_atom_v, std::move(record))
+  self->request(options.pads, caf::infinite, put_atom_v, std::move(record))
       .then(
           [this, number, print](done) {
             if (over)
@@ -468,7 +472,7 @@ void put_operation_state::finish() {
 void put_operation_state::commit(std::vector<operation> operations, std::vector<key_condition> conditions,
                                  std::function<void(std::uint64_t)> then) {
   committing = true;
-  self->request(options.index, options.timeout, commit_atom_v, commit_request{std::move(operations), std::move(conditions)})
+  self->request(options.index, caf::infinite, commit_atom_v, commit_request{std::move(operations), std::move(conditions)})
       .then(
           [this, then](commit_result r) {
             committing = false;
@@ -500,7 +504,7 @@ void put_operation_state::commit_final(std::vector<operation> operations) {
   std::vector<key_condition> conditions;
   if (request.if_version)
     conditions.push_back({request.key, *request.if_version});
-  self->request(options.index, options.timeout, commit_atom_v, commit_request{std::move(operations), std::move(conditions)})
+  self->request(options.index, caf::infinite, commit_atom_v, commit_request{std::move(operations), std::move(conditions)})
       .then(
           [this](commit_result r) {
             if (over)
@@ -509,7 +513,7 @@ void put_operation_state::commit_final(std::vector<operation> operations) {
             over = true;
             promise.deliver(totals);
             give_back_pads();
-            self->quit();
+            end();
           },
           [this](caf::error& cause) {
             committing = deciding = false;
@@ -575,6 +579,11 @@ void put_operation_state::fail_with(error e) {
   over = true;
   promise.deliver(to_caf(e));
   give_back_pads();
+  end();
+}
+
+void put_operation_state::end() {
+  asking.forget(self);
   self->quit();
 }
 
@@ -606,8 +615,7 @@ put_operation_actor::behavior_type put_operation(put_operation_state::self_point
   });
   return {
       [s, self](put_atom, put_request& request) -> caf::result<put_result> {
-        if (auto asking = self->current_sender())  // before the promise, which takes it with it
-          self->monitor(caf::actor_cast<caf::actor_addr>(asking));
+        s->asking.watch(self);
         auto promise = self->make_response_promise<put_result>();
         s->start(std::move(request), promise);
         return promise;

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 
+#include "actors/caller.hpp"
 #include "actors/interfaces.hpp"
 
 namespace mutant {
@@ -22,7 +23,6 @@ struct put_options {
   std::size_t inline_bytes = default_inline_bytes;   // values up to this size lie in the index
   std::size_t window = 8;                            // chunks under way
   std::size_t checkpoint_chunks = 16;                // between two records of an upload's progress
-  std::chrono::milliseconds timeout{300'000};        // for one request
   unsigned max_pad_changes = 64;                     // a chunk that meets taken pads gives up after so many
 
   result<void> validate() const;
@@ -89,6 +89,7 @@ struct put_operation_state {
   void wind_up();
   void fail_with(error e);
   void give_back_pads();
+  void end();
   const chunk* base_chunk(std::uint64_t number) const;
   chunk_input input_of(std::uint64_t number, const slot& s) const;
   chunk_list as_recorded(chunk_list chunks) const;
@@ -104,6 +105,7 @@ struct put_operation_state {
   put_options options;
   put_request request;
   caf::typed_response_promise<put_result> promise;
+  caller asking;
   put_result totals;
   unsigned restarts = 0;
   bool over = false;
@@ -134,6 +136,9 @@ struct put_operation_state {
   bool deciding = false;                  // the commit on its way is the one that stores the value
   bool starting_over = false;             // as soon as what is under way is done
 };
+
+// What the index holds for a value that lies in it: modified now.
+entry inline_entry(bytes value);
 
 put_operation_actor::behavior_type put_operation(put_operation_state::self_pointer self, put_options options);
 

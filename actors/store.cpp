@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <thread>
 
-#include "actors/ask.hpp"
 #include "actors/decoder.hpp"
 #include "actors/file_writer.hpp"
 #include "actors/open_store.hpp"
@@ -14,7 +13,7 @@ namespace mutant {
 
 namespace {
 
-using self_pointer = store_actor::stateful_pointer<store_state>;
+using self_pointer = store_self_actor::stateful_pointer<store_state>;
 
 constexpr std::size_t file_writers = 4;
 
@@ -43,10 +42,35 @@ caf::result<Result> run_operation(self_pointer self, Behavior behavior, Atom ato
   return self->delegate(operation, atom, std::move(request));
 }
 
+// A value that lies in the index needs no operation: one change of the index is all of it.
+bool lies_in_index(const put_request& request, const put_options& options) {
+  const auto* value = std::get_if<bytes>(&request.source);
+  return value != nullptr && value->size() <= options.inline_bytes && !request.key.empty()
+         && request.key.size() <= max_key_bytes && !request.options.listener;
+}
+
+caf::result<put_result> put_into_index(self_pointer self, put_request& request) {
+  auto promise = self->make_response_promise<put_result>();
+  put_result done_with;
+  done_with.size = done_with.bytes_written = std::get<bytes>(request.source).size();
+  commit_request change;
+  if (request.if_version)
+    change.conditions.push_back({request.key, *request.if_version});
+  change.operations.push_back(put_op{std::move(request.key), inline_entry(std::move(std::get<bytes>(request.source)))});
+  self->request(self->state.index, caf::infinite, commit_atom_v, std::move(change))
+      .then(
+          [promise, done_with](commit_result r) mutable {
+            done_with.version = r.version;
+            promise.deliver(done_with);
+          },
+          [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
+  return promise;
+}
+
 caf::result<done> rename(self_pointer self, rename_request& names) {
   auto promise = self->make_response_promise<done>();
   commit_request request{{rename_op{std::move(names.from), std::move(names.to)}}, {}};
-  ask(self, self->state.index, self->state.put.timeout, commit_atom_v, std::move(request))
+  self->request(self->state.index, caf::infinite, commit_atom_v, std::move(request))
       .then([promise](commit_result) mutable { promise.deliver(done{}); },
             [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
   return promise;
@@ -91,7 +115,7 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
                                                               + ". purge --wipe does it when the store is well again"}));
                 });
     };
-    ask(self, self->state.index, self->state.put.timeout, commit_atom_v, std::move(change))
+    self->request(self->state.index, caf::infinite, commit_atom_v, std::move(change))
         .then(std::move(removed), [=](caf::error& cause) mutable {
           const auto code = from_caf(cause).code;
           if ((code == errc::key_not_found || (code == errc::version_mismatch && !request.if_version)) && tries > 1)
@@ -99,7 +123,7 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
           promise.deliver(std::move(cause));
         });
   };
-  ask(self, self->state.index, self->state.put.timeout, find_atom_v, find_request{request.key, false})
+  self->request(self->state.index, caf::infinite, find_atom_v, find_request{request.key, false})
       .then(std::move(decide), failed);
 }
 
@@ -117,7 +141,7 @@ result<std::string> cache_path(const store_config& config) {
   return config.cache_directory + "/" + keyring(config.owner).owner_name() + "-" + to_hex(byte_view(id).first(8));
 }
 
-store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
+store_self_actor::behavior_type store_manager(self_pointer self, const parts& made) {
   auto& s = self->state;
   s.put = made.put;
   s.get = made.get;
@@ -142,11 +166,19 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
     self->quit(exit.reason);
   });
   return {
-      [self](put_atom atom, put_request& request) {
+      [self](put_atom atom, put_request& request) -> caf::result<put_result> {
+        if (lies_in_index(request, self->state.put))
+          return put_into_index(self, request);
         return run_operation<put_result>(self, put_operation, atom, request, self->state.put);
       },
-      [self](get_atom atom, get_request& request) {
+      [self](get_atom atom, get_request& request) -> caf::result<get_result> {
+        // The index answers at once if the value lies in it; otherwise it sends the request back as a fetch.
+        if (std::holds_alternative<std::monostate>(request.sink))
+          return self->delegate(self->state.index, atom, std::move(request), value_reader_actor(self));
         return run_operation<get_result>(self, get_operation, atom, request, self->state.get);
+      },
+      [self](fetch_atom, get_request& request) {
+        return run_operation<get_result>(self, get_operation, get_atom_v, request, self->state.get);
       },
       [self](remove_atom, remove_request& request) -> caf::result<done> {
         auto promise = self->make_response_promise<done>();
@@ -161,7 +193,7 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
       [self](find_atom, std::string& key) -> caf::result<list_item> {
         auto promise = self->make_response_promise<list_item>();
         // One page of one item: the key itself is the first with it as prefix, if it is there.
-        ask(self, self->state.index, self->state.get.timeout, list_atom_v, list_request{key, {}, 1})
+        self->request(self->state.index, caf::infinite, list_atom_v, list_request{key, {}, 1})
             .then(
                 [promise, key](list_page& page) mutable {
                   if (page.empty() || page.front().key != key)
@@ -176,10 +208,10 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
       [self](stats_atom) -> caf::result<store_stats> {
         auto promise = self->make_response_promise<store_stats>();
         auto failed = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
-        ask(self, self->state.index, self->state.get.timeout, stats_atom_v)
+        self->request(self->state.index, caf::infinite, stats_atom_v)
             .then(
                 [self, promise, failed](index_stats& index) mutable {
-                  ask(self, self->state.pads, self->state.get.timeout, stats_atom_v)
+                  self->request(self->state.pads, caf::infinite, stats_atom_v)
                       .then([promise, index](pad_store_stats& pads) mutable { promise.deliver(store_stats{index, pads}); },
                             failed);
                 },
@@ -200,9 +232,7 @@ store_actor::behavior_type store_manager(self_pointer self, const parts& made) {
 void be_patient(store_config& config) {
   config.worker.timeout = std::max(config.worker.timeout, config.remote.longest_request());
   config.worker.tries = std::min(config.worker.tries, 2u);
-  const auto longest = config.worker.longest_request() + std::chrono::seconds(20);
-  for (auto* timeout : {&config.index.timeout, &config.put.timeout, &config.get.timeout})
-    *timeout = std::max(*timeout, longest);
+  config.index.timeout = std::max(config.index.timeout, config.worker.longest_request() + std::chrono::seconds(20));
 }
 
 result<void> store_config::validate() const {

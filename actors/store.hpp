@@ -52,6 +52,9 @@ struct store_config {
 // that stand before a remote store does it before.
 void be_patient(store_config& config);
 
+// The store's interface, and what the index passes back to it.
+using store_self_actor = store_actor::extend<replies_to<fetch_atom, get_request>::with<get_result>>;
+
 struct store_state {
   static inline const char* name = "store";
   put_options put;

@@ -48,7 +48,7 @@ caf::behavior writer(caf::event_based_actor* self, store_actor store, std::share
     put_request request;
     request.key = key_of((*next)++);
     request.source = bytes::copy_of(value());
-    self->request(store, std::chrono::minutes(5), put_atom_v, std::move(request))
+    self->request(store, caf::infinite, put_atom_v, std::move(request))
         .then([=](put_result&) { if (*go) (*go)(); },
               [=](caf::error& e) {
                 std::fprintf(stderr, "put: %s\n", to_string(from_caf(e)).c_str());

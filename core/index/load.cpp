@@ -175,6 +175,7 @@ result<void> index_state::settle_entry(std::string_view key, entry value) {
   unload_entry(key);
   if (value.chunks)
     note_pads(*value.chunks, 1);
+  value.inline_value = bytes::copy_of(value.inline_value.view());  // not a slice of the whole part
   set_entry(key, std::move(value));
   return {};
 }

@@ -155,13 +155,18 @@ std::optional<snapshot_part> part_cutter::next() {
   for (; !free_pads_.at_end(); free_pads_.next())
     if (!part.put_free_pad({free_pads_.key(), free_pads_.value()}))
       return part.take();
-  if (part.empty())
+  if (part.empty()) {
+    entries_ = {};
+    uploads_ = {};
+    free_pads_ = {};
+    whole_ = {};
     return std::nullopt;
+  }
   return part.take();
 }
 
-std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes,
-                                       std::size_t max_part_bytes) {
+std::vector<snapshot_part> delta_parts(index_changes changes, std::size_t max_part_bytes) {
+  changes.settle();
   std::vector<snapshot_part> parts;
   part_filler part(max_part_bytes);
   auto place = [&](auto put) {
@@ -169,18 +174,12 @@ std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_ch
       parts.push_back(part.take());
   };
   std::uint64_t first = 0;
-  for (const auto& key : changes.keys) {
-    const auto* value = state.entries.find(key);
-    place([&] { return value != nullptr ? part.put(key, *value, first) : part.put_removed_entry(key); });
-  }
-  for (const auto& key : changes.upload_keys) {
-    const auto* value = state.uploads.find(key);
-    place([&] { return value != nullptr ? part.put(key, **value, first) : part.put_removed_upload(key); });
-  }
-  for (auto number : changes.pads) {
-    const auto* counter = state.free_pads.find(number);
-    place([&] { return counter != nullptr ? part.put_free_pad({number, *counter}) : part.put_taken_pad(number); });
-  }
+  for (const auto& [key, now] : changes.entries)
+    place([&] { return now ? part.put(key, *now, first) : part.put_removed_entry(key); });
+  for (const auto& [key, now] : changes.uploads)
+    place([&] { return now ? part.put(key, *now, first) : part.put_removed_upload(key); });
+  for (const auto& [number, counter] : changes.pads)
+    place([&] { return counter ? part.put_free_pad({number, *counter}) : part.put_taken_pad(number); });
   if (!part.empty())
     parts.push_back(part.take());
   return parts;

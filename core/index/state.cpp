@@ -1,8 +1,37 @@
 #include "core/index/state.hpp"
 
+#include <algorithm>
 #include <cassert>
+#include <functional>
+#include <iterator>
 
 namespace mutant {
+
+namespace {
+
+// Ascending; of equal ones only the last stays.
+template <class Items, class Order>
+void keep_last(Items& items, Order order) {
+  std::ranges::stable_sort(items, {}, order);
+  auto out = items.begin();
+  for (auto at = items.begin(); at != items.end(); ++at) {
+    auto next = std::next(at);
+    if (next != items.end() && std::invoke(order, *next) == std::invoke(order, *at))
+      continue;
+    if (out != at)
+      *out = std::move(*at);
+    ++out;
+  }
+  items.erase(out, items.end());
+}
+
+}  // namespace
+
+void index_changes::settle() {
+  keep_last(entries, &changed_entry::key);
+  keep_last(uploads, &changed_upload::key);
+  keep_last(pads, &changed_pad::number);
+}
 
 index_totals index_state::totals() const noexcept {
   return {.keys = entries_.size(),
@@ -66,18 +95,21 @@ void index_state::apply(index_batch&& batch) {
   assert(&batch.base_ == this);
   ++sequence_;
   for (auto& [key, value] : batch.entries_) {
+    // A value that shares the memory of a whole pad would keep all of it.
+    if (value)
+      value->inline_value = bytes::copy_of(value->inline_value.view());
+    changes_.entries.push_back({key, value});
     if (value)
       set_entry(key, std::move(*value));
     else
       erase_entry(key);
-    changes_.keys.insert(key);
   }
   for (auto& [key, value] : batch.uploads_) {
+    changes_.uploads.push_back({key, value});
     if (value)
       uploads_.insert_or_assign(key, std::move(value));
     else
       uploads_.erase(key);
-    changes_.upload_keys.insert(key);
   }
   for (auto at = batch.pads_.begin(); !at.at_end(); at.next())
     set_pad(at.key(), at.value().used, at.value().free_counter);
@@ -85,8 +117,6 @@ void index_state::apply(index_batch&& batch) {
 }
 
 void index_state::set_entry(std::string_view key, entry value) {
-  // A value that shares the memory of a whole pad would keep all of it.
-  value.inline_value = bytes::copy_of(value.inline_value.view());
   value_bytes_ += value.size;
   if (auto* there = entries_.find_for_change(key)) {
     value_bytes_ -= there->size;
@@ -115,7 +145,7 @@ void index_state::set_pad(std::uint64_t number, bool used, std::optional<std::ui
     free_pads_.insert_or_assign(number, *free_counter);
   else
     free_pads_.erase(number);
-  changes_.pads.insert(number);
+  changes_.pads.push_back({number, free_counter});
 }
 
 frozen_index index_state::freeze() {
@@ -131,9 +161,14 @@ index_changes index_state::take_changes() {
 }
 
 void index_state::restore_changes(index_changes&& changes) {
-  changes_.keys.merge(changes.keys);
-  changes_.upload_keys.merge(changes.upload_keys);
-  changes_.pads.merge(changes.pads);
+  auto put_before = [](auto& older, auto& newer) {
+    older.insert(older.end(), std::move_iterator(newer.begin()), std::move_iterator(newer.end()));
+    newer = std::move(older);
+  };
+  put_before(changes.entries, changes_.entries);
+  put_before(changes.uploads, changes_.uploads);
+  put_before(changes.pads, changes_.pads);
+  changes_.settle();  // whoever takes them in vain again and again must not gather more than there is
 }
 
 }  // namespace mutant

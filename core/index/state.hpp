@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +45,8 @@ class part_cutter {
   explicit part_cutter(frozen_index whole) : part_cutter(std::move(whole), max_plaintext_bytes) {}
   // Parts of at most this many plaintext bytes (tests use small ones; a part holds at least one item, whatever its size).
   part_cutter(frozen_index whole, std::size_t max_part_bytes);
-  // The next part; nothing when all is written. An empty index gives no part at all.
+  // The next part; nothing when all is written: the frozen index is let go of then, in the thread that asked. An empty index
+  // gives no part at all.
   std::optional<snapshot_part> next();
 
  private:
@@ -58,18 +58,32 @@ class part_cutter {
   std::uint64_t first_ = 0;  // chunks of the cursor's entry or upload that earlier parts hold
 };
 
-// What was touched since the changes were last taken: for the next delta parts.
+// What has changed since the changes were last taken, in the order of the commits, for the next delta parts. The last change
+// of a key or pad is its present state: a delta needs no frozen view, after which every leaf would be cloned anew.
 struct index_changes {
-  std::set<std::string> keys;
-  std::set<std::string> upload_keys;
-  std::set<std::uint64_t> pads;  // that became free, changed their free counter, or are no longer free
+  struct changed_entry {
+    std::string key;
+    std::optional<entry> now;                   // nothing: removed
+  };
+  struct changed_upload {
+    std::string key;
+    std::shared_ptr<const upload> now;          // null: gone
+  };
+  struct changed_pad {
+    std::uint64_t number = 0;
+    std::optional<std::uint64_t> free_counter;  // nothing: no longer free
+  };
+  std::vector<changed_entry> entries;
+  std::vector<changed_upload> uploads;
+  std::vector<changed_pad> pads;
 
-  bool empty() const noexcept { return keys.empty() && upload_keys.empty() && pads.empty(); }
+  bool empty() const noexcept { return entries.empty() && uploads.empty() && pads.empty(); }
+  // Keeps the last change of each key and pad only, in ascending order.
+  void settle();
 };
 
-// Delta parts with the state, in this view, of everything in `changes`.
-std::vector<snapshot_part> delta_parts(const frozen_index& state, const index_changes& changes,
-                                       std::size_t max_part_bytes);
+// Delta parts with what the changes came to.
+std::vector<snapshot_part> delta_parts(index_changes changes, std::size_t max_part_bytes);
 
 struct listed_item {
   std::string key;
