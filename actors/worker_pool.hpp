@@ -1,7 +1,9 @@
 // Hands work to whoever is idle, first come first served, behind the workers' own interface.
 //
-// One message at a time goes to a worker, so nothing queues behind a slow one while another is idle. Shape: a queue of at
-// most max_queued messages (overloaded beyond), N workers. A worker that dies is replaced; the message that it held is
+// One message at a time goes to a worker, so nothing queues behind a slow one while another is idle. What is short does not wait
+// for what is long, either: work on more than short_work_bytes (see bytes_of) stands in a lane of its own, from which one goes
+// ahead at the latest after max_short_in_a_row of the other. So a commit or a small value takes its turn among the chunks of
+// many uploads. Shape: at most max_queued messages in both lanes together (overloaded beyond), N workers. A worker that dies is replaced; the message that it held is
 // answered with `unreachable`. What a worker does not answer within `timeout` (and a sixteenth of it) of its start is answered
 // with `timeout`, and that worker gets nothing new until it does answer or goes down. Waiting in the queue does not count.
 #pragma once
@@ -14,6 +16,20 @@
 #include "actors/interfaces.hpp"
 
 namespace mutant {
+
+constexpr std::size_t short_work_bytes = 64u << 10;
+constexpr unsigned max_short_in_a_row = 16;
+
+// How much a message asks its worker to move or compute, as far as that can be told: 0 for what is short anyway.
+template <class T>
+std::size_t bytes_of(const T&) noexcept {
+  return 0;
+}
+inline std::size_t bytes_of(const bytes& record) noexcept { return record.size(); }
+inline std::size_t bytes_of(const seal_chunk_job& job) noexcept { return job.length; }
+inline std::size_t bytes_of(const compare_chunk_job& job) noexcept { return job.length; }
+inline std::size_t bytes_of(const open_chunk_job& job) noexcept { return job.record.size(); }
+inline std::size_t bytes_of(const write_job& job) noexcept { return job.plaintext.size(); }
 
 template <class Worker>
 struct worker_pool_options {
@@ -45,7 +61,9 @@ struct worker_pool_state {
   worker_pool_options<Worker> options;
   std::vector<Worker> idle;
   std::vector<busy_worker> busy;
-  std::deque<job> waiting;
+  std::deque<job> waiting;                     // short work
+  std::deque<job> waiting_long;
+  unsigned short_in_a_row = 0;
   bool watching = false;                       // a look at the clock is due
 };
 
@@ -61,13 +79,21 @@ struct pool_logic {
     self->state.idle.push_back(std::move(worker));
   }
 
+  static auto next(worker_pool_state<Worker>& s) {
+    const auto long_turn = s.waiting.empty() || (!s.waiting_long.empty() && s.short_in_a_row >= max_short_in_a_row);
+    s.short_in_a_row = long_turn ? 0 : s.short_in_a_row + 1;
+    auto& lane = long_turn ? s.waiting_long : s.waiting;
+    auto work = std::move(lane.front());
+    lane.pop_front();
+    return work;
+  }
+
   static void dispatch(self_pointer self) {
     auto& s = self->state;
-    while (!s.idle.empty() && !s.waiting.empty()) {
+    while (!s.idle.empty() && !(s.waiting.empty() && s.waiting_long.empty())) {
       auto worker = std::move(s.idle.back());
       s.idle.pop_back();
-      auto work = std::move(s.waiting.front());
-      s.waiting.pop_front();
+      auto work = next(s);
       s.busy.push_back({worker, std::move(work.fail), self->clock().now() + s.options.timeout});
       work.run(worker);
     }
@@ -125,9 +151,11 @@ struct pool_logic {
   static auto route(self_pointer self) {
     return [self](In... in) -> caf::result<Out> {
       auto& s = self->state;
-      if (s.waiting.size() >= s.options.max_queued)
-        return to_caf({errc::overloaded, s.options.name + " has " + std::to_string(s.waiting.size())
+      const auto queued = s.waiting.size() + s.waiting_long.size();
+      if (queued >= s.options.max_queued)
+        return to_caf({errc::overloaded, s.options.name + " has " + std::to_string(queued)
                                              + " requests waiting; try again later"});
+      const auto is_long = ((bytes_of(in) > short_work_bytes) || ...);
       auto promise = self->template make_response_promise<Out>();
       // Delivering takes the promise's sender away: who comes second, the worker or the clock, answers nobody.
       auto shared = std::make_shared<caf::typed_response_promise<Out>>(promise);
@@ -149,7 +177,7 @@ struct pool_logic {
             },
             args);
       };
-      s.waiting.push_back({std::move(run), [shared](const error& e) { shared->deliver(to_caf(e)); }});
+      (is_long ? s.waiting_long : s.waiting).push_back({std::move(run), [shared](const error& e) { shared->deliver(to_caf(e)); }});
       dispatch(self);
       return promise;
     };

@@ -55,6 +55,41 @@ BOOST_AUTO_TEST_CASE(work_is_done_first_come_first_served) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(short_work_goes_ahead_of_long_work_but_not_for_ever) {
+  auto pool = make(1);
+  hold_everything();
+  auto put = [&](std::uint64_t number, std::size_t size_bytes) {
+    auto a = ask<done>(pool, put_atom_v, data_record(number, 1, size_bytes));
+    det.run_messages();
+    return a;
+  };
+  auto first = ask_get(pool, 1000);  // keeps the worker while the others queue
+  auto long_one = put(1, short_work_bytes);
+  auto other_long_one = put(2, short_work_bytes);
+  std::vector<answer_ptr<bytes>> short_ones;
+  for (std::uint64_t i = 0; i < 2 * max_short_in_a_row; ++i)
+    short_ones.push_back(ask_get(pool, i));
+  auto answered = [&] { return std::ranges::count_if(short_ones, [](const auto& a) { return !a->pending(); }); };
+  auto serve = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      door->release_all();
+      det.run_messages();
+    }
+  };
+  serve(1);
+  BOOST_TEST(!first->pending());
+  serve(max_short_in_a_row);
+  BOOST_TEST(answered() == max_short_in_a_row);
+  BOOST_TEST(long_one->pending());
+  serve(1);
+  BOOST_TEST(!long_one->pending());
+  serve(max_short_in_a_row);
+  BOOST_TEST(answered() == 2 * max_short_in_a_row);
+  BOOST_TEST(other_long_one->pending());
+  serve(1);
+  BOOST_TEST(!other_long_one->pending());
+}
+
 BOOST_AUTO_TEST_CASE(each_worker_has_one_message_at_a_time) {
   auto pool = make(3);
   hold_everything();
