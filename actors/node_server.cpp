@@ -119,7 +119,11 @@ result<node_server> node_server::start(caf::actor_system& system, node_server_op
   session.window_bytes = options.window_bytes != 0
                              ? options.window_bytes
                              : std::clamp<std::uint64_t>(options.node.max_pending_bytes / 8, 8u << 20, 32u << 20);
+  session.budget = std::make_shared<session_budget>(
+      options.transfer_bytes != 0 ? options.transfer_bytes
+                                  : std::clamp<std::uint64_t>(options.node.max_pending_bytes / 2, 16u << 20, 128u << 20));
   session.greeting_timeout = options.greeting_timeout;
+  session.transfer_timeout = options.transfer_timeout;
   session.timeout = options.node.timeout;
   session.log = options.log;
   listener.max_connections = options.max_connections;

@@ -20,7 +20,9 @@ struct node_server_options {
   node_options node;                             // store: of the caller, who also ends it
   std::size_t max_connections = 256;
   std::size_t window_bytes = 0;                  // of one client; 0: an eighth of max_pending_bytes, 8 to 32 MiB
+  std::size_t transfer_bytes = 0;                // of all sessions: session_budget; 0: half of max_pending_bytes, 16 to 128 MiB
   std::chrono::milliseconds greeting_timeout{10'000};
+  std::chrono::milliseconds transfer_timeout{30'000};
   log_sink log;
 };
 

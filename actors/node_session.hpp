@@ -1,8 +1,10 @@
 // One client's connection to a node: a broker that reads requests off it (core/wire.hpp), asks the node, and answers.
 //
 // Holds the client to its share: while its requests and unsent answers weigh more than window_bytes (a read counts as a whole
-// record until its answer is there), nothing more is read from it, and TCP makes it wait. It must connect and greet in
-// time, keep to the protocol, and talk to the published actor only; otherwise its connection is closed.
+// record until its answer is there), nothing more is read from it, and TCP makes it wait. The same while the sessions together
+// have no room for the record that it sends or asks for (session_budget). It must connect and greet in time, keep to the
+// protocol, and talk to the published actor only; it must have sent a record, or taken one's worth of answers, within
+// transfer_timeout; otherwise its connection is closed.
 // Ends with the connection, which makes the node drop what the client had queued. Lives in the multiplexer's thread.
 #pragma once
 
@@ -11,6 +13,7 @@
 #include "actors/frame_sender.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/log.hpp"
+#include "actors/session_budget.hpp"
 #include "actors/transport.hpp"
 #include "core/wire.hpp"
 
@@ -21,7 +24,9 @@ struct node_session_options {
   wire::server_greeting greeting;
   std::size_t window_bytes = 32u << 20;
   std::size_t max_requests = 256;
+  session_budget_ptr budget;                       // of all sessions
   std::chrono::milliseconds greeting_timeout{10'000};
+  std::chrono::milliseconds transfer_timeout{30'000};
   std::chrono::milliseconds timeout{300'000};      // for the node
   log_sink log;
 };
@@ -30,6 +35,12 @@ struct node_session_state {
   using self_pointer = caf::stateful_actor<node_session_state, caf::io::broker>*;
   static inline const char* name = "node_session";
 
+  // What a request holds until it is answered.
+  struct cost {
+    std::size_t charge = 0;     // of the window
+    std::size_t reserved = 0;   // of the budget
+  };
+
   void start(self_pointer me, caf::io::connection_handle on, node_session_options o, connection_report_ptr r);
   void connected();
   void received(byte_view from);
@@ -37,11 +48,17 @@ struct node_session_state {
   void read_on();
   void handle(wire::frame&& frame);
   template <class Out, class... Args>
-  void ask(const wire::header& head, wire::content what, std::size_t charge, Args&&... args);
-  void answer(std::size_t charge, std::vector<std::byte> front, bytes body = {});
-  void refuse(const wire::header& head, wire::content what, std::size_t charge, const error& e);
+  void ask(const wire::header& head, wire::content what, cost holds, Args&&... args);
+  void answer(cost holds, std::vector<std::byte> front, bytes body = {});
+  void refuse(const wire::header& head, wire::content what, cost holds, const error& e);
   bool may_read() const;
-  void sent(std::uint64_t left);
+  // Asks for room for the record that is coming in, or that the client wants to read.
+  void admit(std::size_t size_bytes);
+  void admit_incoming();
+  void admitted();
+  void sent(std::uint64_t written, std::uint64_t left);
+  void count_unsent(std::size_t given_back);
+  void tick();
   void drain();
   void end_if_drained();
   void close(const std::string& why, log_level level);
@@ -61,6 +78,14 @@ struct node_session_state {
   bool over = false;
   std::size_t requests = 0;           // with the node
   std::size_t charged_bytes = 0;
+  session_budget::share_ptr admission;   // asked for and not there yet: nothing is read meanwhile
+  std::optional<wire::frame> held;       // the read that it is for; otherwise it is for the record that comes in
+  std::size_t incoming_bytes = 0;     // of the budget: for the record that comes in
+  std::size_t reserved_bytes = 0;     // for reads
+  std::size_t unsent_bytes = 0;       // for answers
+  caf::actor_clock::time_point incoming_since;
+  caf::actor_clock::time_point unsent_since;    // since when one record's worth of answers is waited for
+  std::size_t taken_bytes = 0;                  // of that
   std::uint64_t answered = 0;
   std::uint64_t refused = 0;
 };

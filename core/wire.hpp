@@ -133,6 +133,8 @@ class reader {
   // Takes from the front of `in` until a frame is whole or nothing is left. io_error: a breach; the reader is then of no
   // further use.
   result<std::optional<frame>> next(byte_view& in);
+  // Size of the record of which some is read, and some is not; 0: there is none.
+  std::size_t record_bytes() const noexcept { return stage_ == stage::record ? record_.size() : 0; }
   // Bytes of memory that an unfinished frame holds.
   std::size_t held_bytes() const noexcept { return small_.size() + record_.size(); }
 

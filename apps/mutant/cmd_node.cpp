@@ -1,5 +1,6 @@
 // mutant node: serves a store to other machines.
 #include <algorithm>
+#include <atomic>
 #include <semaphore>
 
 #include "actors/node_server.hpp"
@@ -110,6 +111,7 @@ int serve(context& c, const node_arguments& given) {
   auto code = 0;
   // The functor below may run after this function has ended.
   auto stop = std::make_shared<std::counting_semaphore<>>(0);
+  auto lost = std::make_shared<std::atomic<bool>>(false);
   {
     signal_scope scope(on_signal::cancel, [stop, told = std::make_shared<bool>(false)] {
       if (!std::exchange(*told, true))
@@ -122,8 +124,15 @@ int serve(context& c, const node_arguments& given) {
       tell(log, log_level::info, "listening", {{"address", server->address()}, {"store", to_string(c.where.store)}});
       say_ready(c, *server, tls);
       // A store that is lost ends the node.
-      server->node()->attach_functor([stop] { stop->release(); });
+      server->node()->attach_functor([stop, lost] {
+        *lost = true;
+        stop->release();
+      });
       stop->acquire();
+      if (*lost) {
+        code = exit_code(errc::unreachable);
+        tell(log, log_level::error, "the store was lost", {{"store", to_string(c.where.store)}});
+      }
       tell(log, log_level::info, "stopping");
       const auto in_order = server->stop(stop_patience);
       tell(log, in_order ? log_level::info : log_level::warning,

@@ -352,6 +352,81 @@ BOOST_AUTO_TEST_CASE(a_client_that_asks_and_never_reads_is_given_only_its_window
   asking.join();
 }
 
+BOOST_AUTO_TEST_CASE(readers_that_never_read_hold_no_more_together_than_the_sessions_may) {
+  auto counts = std::make_shared<held_counts>();
+  auto held = system.keep(system.system().spawn(held_store, counts, record(1, 1, max_record_bytes)));
+  auto server = serve(held, [](auto& o) {
+    o.transfer_bytes = 16u << 20;
+    o.transfer_timeout = std::chrono::milliseconds(1'000);
+  });
+  std::vector<std::unique_ptr<raw_client>> greedy;
+  for (int i = 0; i < 6; ++i) {
+    greedy.push_back(std::make_unique<raw_client>(server.port()));
+    BOOST_REQUIRE(greedy.back()->greet());
+    for (std::uint64_t n = 1; n <= 8; ++n)
+      BOOST_REQUIRE(greedy.back()->get(n, address(1)));
+  }
+  // Alone each would have its window's worth, eight; together they have four.
+  BOOST_CHECK(eventually([&] { return counts->gets == 4; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  BOOST_CHECK_EQUAL(counts->gets, 4u);
+  // Answered, and not taken by anybody: they are shown out, and who reads gets in.
+  auto other = system.remote({server.port()});
+  auto answer = std::async(std::launch::async, [&] { return system.get(other, address(1)); });
+  BOOST_CHECK(eventually([&] {
+    caf::anon_send(held, release_atom_v);
+    return answer.wait_for(std::chrono::milliseconds(1)) == std::future_status::ready;
+  }));
+  REQUIRE_OK(answer.get());
+  BOOST_CHECK(log.has({"client disconnected", "did not take an answer"}));
+}
+
+BOOST_AUTO_TEST_CASE(records_that_stop_halfway_hold_no_more_together_than_the_sessions_may_and_not_for_long) {
+  auto engine = std::shared_ptr<pad_engine>(make_memory_engine(1u << 30));
+  auto server = serve(system.memory(engine), [](auto& o) {
+    o.transfer_bytes = 16u << 20;
+    o.transfer_timeout = std::chrono::milliseconds(1'500);
+  });
+  const auto whole = record(1, 1, max_record_bytes);
+  std::vector<std::unique_ptr<raw_client>> halves;
+  for (int i = 0; i < 12; ++i) {
+    halves.push_back(std::make_unique<raw_client>(server.port()));
+    BOOST_REQUIRE(halves.back()->greet());
+    const auto front = wire::request_with_record(wire::content::put, 1, 1, halves.back()->actor, whole.size());
+    BOOST_REQUIRE(halves.back()->socket.send(front));
+    BOOST_REQUIRE(halves.back()->socket.send(whole.slice(0, 400'000)));
+  }
+  auto other = system.remote({server.port()});
+  // Small ones need no room that the others hold; a large one waits until they are shown out.
+  const auto start = std::chrono::steady_clock::now();
+  REQUIRE_OK(system.put(other, record(2, 1, 5'000)));
+  BOOST_CHECK_LT((std::chrono::steady_clock::now() - start).count(), std::chrono::nanoseconds(std::chrono::seconds(1)).count());
+  REQUIRE_OK(system.put(other, whole));
+  BOOST_CHECK(log.has({"client disconnected", "did not send all of a record"}));
+  BOOST_CHECK_EQUAL(engine->stats()->pads, 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_slow_store_is_not_held_against_a_client_in_the_middle_of_a_record) {
+  auto counts = std::make_shared<held_counts>();
+  auto held = system.keep(system.system().spawn(held_store, counts, bytes()));
+  auto server = serve(held, [](auto& o) {
+    o.window_bytes = 8u << 20;
+    o.transfer_timeout = std::chrono::milliseconds(300);
+  });
+  auto client = system.remote({server.port()});
+  std::vector<bytes> records;
+  for (std::uint64_t i = 0; i < 6; ++i)
+    records.push_back(record(i, 1, max_record_bytes));
+  auto answers = put_all(client, records);
+  BOOST_REQUIRE(eventually([&] { return counts->puts == 2; }));   // the window is full, and the third on its way
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'000));
+  BOOST_CHECK(eventually([&] {
+    caf::anon_send(held, release_atom_v);
+    return count(answers, std::nullopt) == 6;
+  }));
+  BOOST_CHECK_MESSAGE(!log.has({"disconnected"}), log.text());
+}
+
 BOOST_AUTO_TEST_CASE(stopping_answers_what_was_taken_and_takes_no_more) {
   auto counts = std::make_shared<held_counts>();
   auto held = system.keep(system.system().spawn(held_store, counts, bytes()));

@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(short_work_goes_ahead_of_long_work_but_not_for_ever) {
   auto pool = make(1);
   hold_everything();
   auto put = [&](std::uint64_t number, std::size_t size_bytes) {
-    auto a = ask<done>(pool, put_atom_v, data_record(number, 1, size_bytes));
+    auto a = ask<done>(pool, put_atom_v, record_of(number, size_bytes));
     det.run_messages();
     return a;
   };

@@ -172,6 +172,21 @@ BOOST_AUTO_TEST_CASE(a_record_is_laid_out_for_direct_io) {
   BOOST_CHECK_EQUAL(payload % 4096, 0u);
 }
 
+BOOST_AUTO_TEST_CASE(how_large_a_record_will_be_is_known_before_it_is_there) {
+  const auto record = some_record(5'000, 6);
+  const auto all = with(request_with_record(content::put, 1, 5, 9, record.size()), record);
+  reader in(side::node);
+  BOOST_CHECK_EQUAL(in.record_bytes(), 0u);
+  byte_view first(all.data(), 200);
+  BOOST_REQUIRE(in.next(first));
+  BOOST_CHECK_EQUAL(in.record_bytes(), 5'000u);
+  byte_view rest(all.data() + 200, all.size() - 200);
+  auto frame = in.next(rest);
+  BOOST_REQUIRE(frame && *frame);
+  BOOST_CHECK((*frame)->record == record);
+  BOOST_CHECK_EQUAL(in.record_bytes(), 0u);
+}
+
 BOOST_AUTO_TEST_CASE(what_cafs_own_middleman_sends_besides_is_passed_over) {
   for (auto us : {side::node, side::client}) {
     const auto end = us == side::node ? request_for_totals(1, 5, 9) : answer_done(request_head());

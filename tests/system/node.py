@@ -145,6 +145,32 @@ def test_puts_go_on_while_nodes_are_killed_and_come_back():
             assert node.lines()[-1]["message"] == "stopped"
 
 
+def anonymous_bytes(pid):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def test_a_flood_from_eight_clients_stays_within_what_may_be_pending():
+    pending = 32 << 20
+    with Home() as h, nodes(h, 1, "--max-pending", str(pending)) as started:
+        source = h.path("source", os.urandom((16 if SANITIZED else 48) << 20))
+        words = lambda i: ["--store", url_of(started), "--home", h.path(f"owner{i}"), "put", "key", source]
+        clients = [h.start(*words(i)) for i in range(8)]
+        peak = 0
+        while any(c.poll() is None for c in clients):
+            peak = max(peak, anonymous_bytes(started[0].process.pid))
+            time.sleep(0.005)
+        for c in clients:
+            err = c.communicate()[1]
+            assert c.returncode == OK, err
+        print(f"  peak {peak >> 20} MiB of anonymous memory, {pending >> 20} MiB may be pending")
+        if not SANITIZED:
+            assert peak < pending + (200 << 20), f"{peak >> 20} MiB"
+        assert started[0].stop() == 0
+
+
 def test_what_a_node_may_keep_is_bounded():
     with Home() as h, nodes(h, 1, "--max-bytes", "20M") as started:
         h.options = ["--store", url_of(started)]
