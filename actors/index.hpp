@@ -78,6 +78,7 @@ struct index_actor_state {
   void load_root(std::function<void(std::optional<opened_root>)> then);
   void load_root(std::function<void(std::optional<opened_root>)> then, std::function<void(error)> failed);
   void open_from(const opened_root& found_root);
+  void forget_state();
   void load_parts(std::shared_ptr<const opened_root> from, std::size_t at);
   void parts_loaded(const opened_root& from);
   void became_open();
@@ -215,6 +216,8 @@ struct index_actor_state {
 
   bool delta_running = false;
   std::shared_ptr<const index_changes> delta_changes;   // what the delta under way holds
+  std::uint64_t loads = 0;                      // how often the state was loaded anew
+  std::uint64_t delta_load = 0;                 // loads, when the delta under way was begun
   bool root_busy = false;                       // a root is being written
   bool snapshots_paused = false;                // after a failure, for retry_pause
   std::uint64_t next_part = 0;                  // part pads from here on were never written by us

@@ -97,7 +97,7 @@ void index_actor_state::open() {
                   root_counter = 0;
                   known_root = root{};
                   known_root.ring_slots = options.ring_slots;
-                  data = index_state{};
+                  forget_state();
                   became_open();
                 });
       });
@@ -110,6 +110,11 @@ void index_actor_state::open() {
             open_cache(start);
           },
           [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+void index_actor_state::forget_state() {
+  data = index_state{};
+  ++loads;
 }
 
 void index_actor_state::load_root(std::function<void(std::optional<opened_root>)> then) {
@@ -137,7 +142,7 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
 
 void index_actor_state::open_from(const opened_root& opened) {
   slot_addresses.clear();
-  data = index_state{};
+  forget_state();
   last_commit = {};
   auto from = std::make_shared<const opened_root>(opened);
   prove_cache(from, [this, from] {

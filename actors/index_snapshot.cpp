@@ -64,6 +64,7 @@ void index_actor_state::pause_snapshots() {
 
 void index_actor_state::start_delta() {
   delta_running = true;
+  delta_load = loads;
   delta_changes = std::make_shared<const index_changes>(data.take_changes());
   const auto lineage = root_counter;
   const auto sequence = data.sequence();
@@ -115,7 +116,9 @@ void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_
 // No root names it: what it held is for the next one.
 void index_actor_state::delta_lost(const std::vector<part_ref>& written) {
   blank_parts(written);
-  data.restore_changes(index_changes(*delta_changes));
+  // A state that was loaded anew has them, and may have gone on: they would be older than it.
+  if (delta_load == loads)
+    data.restore_changes(index_changes(*delta_changes));
   drop(std::move(delta_changes));
   delta_running = false;
 }

@@ -147,7 +147,6 @@ store_self_actor::behavior_type store_manager(self_pointer self, const parts& ma
   s.get = made.get;
   s.purge = made.purge;
   s.index = made.index;
-  s.pads = made.pads;
   s.supervised = made.supervised;
   s.max_operations = made.max_operations;
   for (auto& child : s.supervised)
@@ -211,7 +210,7 @@ store_self_actor::behavior_type store_manager(self_pointer self, const parts& ma
         self->request(self->state.index, caf::infinite, stats_atom_v)
             .then(
                 [self, promise, failed](index_stats& index) mutable {
-                  self->request(self->state.pads, caf::infinite, stats_atom_v)
+                  self->request(self->state.put.pads, caf::infinite, stats_atom_v)
                       .then([promise, index](pad_store_stats& pads) mutable { promise.deliver(store_stats{index, pads}); },
                             failed);
                 },

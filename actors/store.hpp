@@ -61,7 +61,6 @@ struct store_state {
   get_options get;
   purge_options purge;
   index_actor index;
-  pad_store_actor pads;
   std::vector<caf::actor> supervised;  // end with the store
   std::size_t max_operations = 0;
   std::map<caf::actor_addr, std::pair<std::uint64_t, caf::actor>> running;   // operation -> ticket, handle

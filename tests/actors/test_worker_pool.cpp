@@ -59,11 +59,11 @@ BOOST_AUTO_TEST_CASE(short_work_goes_ahead_of_long_work_but_not_for_ever) {
   auto pool = make(1);
   hold_everything();
   auto put = [&](std::uint64_t number, std::size_t size_bytes) {
-    auto a = ask<done>(pool, put_atom_v, record_of(number, size_bytes));
+    auto a = ask<done>(pool, put_atom_v, seal_private(keys->data(number), 1, as_byte_view(std::string(size_bytes, 'x'))));
     det.run_messages();
     return a;
   };
-  auto first = ask_get(pool, 1000);  // keeps the worker while the others queue
+  auto first = put(1000, short_work_bytes);  // keeps the worker while the others queue; the count begins behind it
   auto long_one = put(1, short_work_bytes);
   auto other_long_one = put(2, short_work_bytes);
   std::vector<answer_ptr<bytes>> short_ones;

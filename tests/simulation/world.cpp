@@ -243,13 +243,18 @@ world::ticket world::ask(const instance_ptr& home, std::string what, std::option
   return std::prev(waiting_.end());
 }
 
+// Who dies hears nothing any more: what bounces off a part that went first is for kill() to settle.
 void world::answered(ticket t, std::string_view how) {
+  if (!t->home->alive)
+    return;
   ++report_.outcomes[std::string(how)];
   log("writer " + std::to_string(t->home->writer) + " hears: " + std::string(how) + " for " + t->what);
   waiting_.erase(t);
 }
 
 void world::failed(ticket t, const error& e) {
+  if (!t->home->alive)
+    return;
   const auto name = std::string(name_of(e.code));
   ++report_.outcomes[name];
   log("writer " + std::to_string(t->home->writer) + " hears: " + mutant::to_string(e) + " for " + t->what);
