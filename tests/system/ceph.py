@@ -258,6 +258,58 @@ def test_a_put_that_was_killed_is_gone_on_with():
         assert h.get("large") == value
 
 
+def test_a_store_moves_from_a_directory_to_the_pool_while_it_is_in_use():
+    with Home() as h:
+        target = cluster.url(namespace=h.folder.name)
+        for n in range(8):
+            h.put(f"key{n}", made_of(f"key{n}", 0, CHUNK * (n % 3) + 400))
+        source = f"local:{h.store}"
+        copying = h.start("copy-store", "--json", source, target)
+        n = 0
+        while copying.poll() is None and n < 200:
+            n += 1
+            h.put("busy", made_of("busy", n, 5000))
+        out, err = copying.communicate(timeout=120 * PATIENCE)
+        assert copying.returncode == OK, err
+        assert json.loads(out)["keys"] >= 8
+        # What came in since, then the move.
+        last = h.run("copy-store", "--json", "--read-back", source, target).expect().json
+        assert last["kept_records"] >= 8 and last["read_back"] >= 12, last
+        items = {i["key"]: i["version"] for i in h.run("ls", "--json").expect().json["keys"]}
+        h.options = ["--store", target]
+        assert {i["key"]: i["version"] for i in h.run("ls", "--json").expect().json["keys"]} == items
+        for key in items:
+            number_in(key, h.get(key))
+        assert number_in("busy", h.get("busy")) == n
+        # The pool is the store now: an old habit must not undo it.
+        h.put("key0", b"new")
+        h.options = []
+        h.put("key0", b"written to the old place")
+        h.run("copy-store", source, target).expect(PRECONDITION, "nobody has written to")
+        h.options = ["--store", target]
+        assert h.get("key0") == b"new"
+
+
+def test_a_copy_that_was_killed_is_gone_on_with():
+    with Home() as h:
+        target = cluster.url(namespace=h.folder.name)
+        value = random.Random(6).randbytes(30 * CHUNK)
+        h.run("put", "large", h.path("value", value)).expect()
+        copying = h.start("copy-store", f"local:{h.store}", target)
+        there = Home(h.folder, ["--store", target])
+        wait_until(lambda: copying.poll() is not None
+                   or json.loads(there.run("stats", "--json").out)["pads"]["count"] > 5, what="some pads are copied")
+        copying.kill()
+        copying.communicate()
+        rest = h.run("copy-store", "--json", f"local:{h.store}", target).expect().json
+        assert rest["kept_records"] > 5, rest
+        assert there.get("large") == value
+        # And back again, into a directory.
+        back = h.path("back")
+        h.run("copy-store", target, f"local:{back}").expect()
+        assert Home(h.folder, ["--store", f"local:{back}"]).get("large") == value
+
+
 def test_below_min_size_is_unreachable_and_passes():
     with Home() as home:
         h = pool_home(home)
