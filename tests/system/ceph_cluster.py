@@ -85,6 +85,8 @@ def free_ports(count):
 class CephCluster:
     def __init__(self, auth="none", client="", block_bytes=4 << 30):
         """`auth`: none or cephx. `client`: lines for the clients' part of the configuration."""
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # otherwise nobody would remove the folder
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mutant-ceph-"))
         self.conf = self.folder / "ceph.conf"
         self.daemons = {}
