@@ -2,6 +2,7 @@
 
 #include "actors/local_store.hpp"
 #include "actors/memory_store.hpp"
+#include "actors/rados_store.hpp"
 
 namespace mutant {
 
@@ -44,6 +45,24 @@ result<pad_store_actor> open_remote(caf::actor_system& system, const store_url& 
   return actor;
 }
 
+result<pad_store_actor> open_rados(caf::actor_system& system, const store_url& url, const open_store_options& options) {
+  const auto option = [&](const char* name) {
+    const auto at = url.options.find(name);
+    return at == url.options.end() ? std::string() : at->second;
+  };
+  auto pool = open_rados_pool({.pool = url.path,
+                               .configuration_file = option("conf"),
+                               .client_id = option("id"),
+                               .name_space = option("namespace")});
+  if (!pool)
+    return fail(pool.error());
+  rados_store_options store;
+  store.pool = std::move(*pool);
+  store.detached = options.detached;
+  pad_store_actor actor = system.spawn(rados_store, std::move(store));
+  return actor;
+}
+
 }  // namespace
 
 result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_url& url, const open_store_options& options) {
@@ -55,6 +74,8 @@ result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_ur
   }
   if (is_remote(url))
     return open_remote(system, url, options);
+  if (url.scheme == "rados")
+    return open_rados(system, url, options);
   return fail(errc::unsupported, "this build has no " + url.scheme + ": stores");
 }
 

@@ -7,6 +7,7 @@
 #include "actors/decoder.hpp"
 #include "actors/file_writer.hpp"
 #include "actors/open_store.hpp"
+#include "actors/pad_pool.hpp"
 #include "actors/worker_pool.hpp"
 
 namespace mutant {
@@ -228,9 +229,8 @@ store_self_actor::behavior_type store_manager(self_pointer self, const parts& ma
 
 }  // namespace
 
-void be_patient(store_config& config) {
-  config.worker.timeout = std::max(config.worker.timeout, config.remote.longest_request());
-  config.worker.tries = std::min(config.worker.tries, 2u);
+void be_patient(store_config& config, const store_url& url) {
+  config.worker = with_patience(config.worker, url, config.remote);
   config.index.timeout = std::max(config.index.timeout, config.worker.longest_request() + std::chrono::seconds(20));
 }
 
@@ -265,8 +265,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
       return fail(opened.error());
     made.pads = *opened;
     made.supervised.push_back(caf::actor_cast<caf::actor>(made.pads));
-    if (is_remote(*url))
-      be_patient(config);
+    be_patient(config, *url);
   }
   auto give_up = [&](const error& e) {
     for (auto& child : made.supervised)
@@ -279,15 +278,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   if (auto valid = config.worker.validate(); !valid)
     return give_up(valid.error());
 
-  worker_pool_options<pad_store_actor> workers;
-  workers.name = "the pad worker pool";
-  workers.workers = config.pad_workers;
-  workers.timeout = config.worker.longest_request() + std::chrono::seconds(10);
-  workers.spawn = [&system, options = config.worker]() mutable -> pad_store_actor {
-    options.seed = options.seed != 0 ? options.seed + 1 : random_u64();
-    return system.spawn(pad_worker, options);
-  };
-  auto pads = system.spawn(worker_pool<pad_store_actor>, std::move(workers));
+  auto pads = spawn_pad_pool(system, config.worker, config.pad_workers);
   made.supervised.push_back(caf::actor_cast<caf::actor>(pads));
 
   worker_pool_options<decoder_actor> pool;

@@ -48,9 +48,9 @@ struct store_config {
   result<void> validate() const;
 };
 
-// Timeouts for a remote store, which tries again itself and takes longer. spawn_store does it for a URL; whoever passes `pads`
-// that stand before a remote store does it before.
-void be_patient(store_config& config);
+// The timeouts that this kind of store wants: who asks the pad workers waits for as long as those may try. spawn_store does it
+// for a URL; whoever passes `pads` that stand before such a store does it before.
+void be_patient(store_config& config, const store_url& url);
 
 // The store's interface, and what the index passes back to it.
 using store_self_actor = store_actor::extend<replies_to<fetch_atom, get_request>::with<get_result>>;

@@ -11,7 +11,13 @@ namespace mutant::cli {
 
 namespace {
 
-// Reads the identity file and asks for its passphrase if it has one. key_not_found: there is none.
+// Reading works from a home that cannot be written to, without a memory.
+bool may_write_directory(const std::string& directory) {
+  return (::mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST) && ::access(directory.c_str(), W_OK | X_OK) == 0;
+}
+
+}  // namespace
+
 result<seed> load_identity(const context& c) {
   const auto& path = c.where.identity;
   auto text = read_identity_file(path);
@@ -45,13 +51,6 @@ result<seed> load_identity(const context& c) {
     return explained(owner.error());
   return owner;
 }
-
-// Reading works from a home that cannot be written to, without a memory.
-bool may_write_directory(const std::string& directory) {
-  return (::mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST) && ::access(directory.c_str(), W_OK | X_OK) == 0;
-}
-
-}  // namespace
 
 result<void> open_store(context& c, const seed& owner, bool create) {
   client_options options;

@@ -30,6 +30,8 @@ std::string nothing_stored_yet(const context& c);
 // Opens the store for a command that writes; makes identity and store if there are none, and says where.
 result<void> open_for_writing(context& c);
 
+// The identity, asking for its passphrase if it has one. key_not_found: there is none.
+result<seed> load_identity(const context& c);
 // A new identity, in its file. `given`: its passphrase; empty: none. key_exists: there is one already.
 result<seed> make_identity(context& c, const std::string& given);
 // Opens the store with this identity. `create`: make a local store that is not there.

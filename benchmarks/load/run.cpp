@@ -108,8 +108,7 @@ result<faulty_pads> open_faulty(caf::actor_system& system, const settings& s, st
   options.seed = seed_of(s.seed, 0xfa17);
   faulty_pads out{*opened, system.spawn(faulty_store, options)};
   config.pads = out.front;
-  if (is_remote(*url))
-    be_patient(config);
+  be_patient(config, *url);
   return out;
 }
 

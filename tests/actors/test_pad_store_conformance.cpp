@@ -74,8 +74,35 @@ kind remote_kind(std::string name, bool tls) {
           }};
 }
 
+// Two clients of a cluster that the caller of the program has started, each with a connection of its own.
+struct cluster_instance : instance {
+  networked_system& system;
+
+  cluster_instance(networked_system& s, const std::string& url) : system(s) {
+    for (auto* client : {&first, &second}) {
+      auto opened = open_pad_store(s.system(), *parse_store_url(url), {});
+      REQUIRE_OK(opened);
+      *client = s.keep(*opened);
+    }
+  }
+  ~cluster_instance() override {
+    for (const auto& client : {first, second})
+      system.end(caf::actor_cast<caf::actor>(client));
+  }
+};
+
+kind cluster_kind(const std::string& url) {
+  return {"a Ceph pool", true, false, [url](networked_system& s, const std::string& directory) {
+            auto name = directory;
+            std::ranges::replace(name, '/', '-');
+            return std::make_unique<cluster_instance>(s, url + "&namespace=" + name);
+          }};
+}
+
 const std::vector<kind>& every_kind() {
-  static const std::vector<kind> kinds = {
+  // ceph_cluster.py starts a cluster and names it; the others need none.
+  static const auto* cluster = std::getenv("MUTANT_TEST_RADOS");
+  static const std::vector<kind> kinds = cluster != nullptr ? std::vector<kind>{cluster_kind(cluster)} : std::vector<kind>{
       engine_kind("memory", false, [](const std::string&) { return make_memory_engine(std::uint64_t{1} << 32); }),
       engine_kind("lmdb", true, lmdb),
       remote_kind("a node over TCP", false),

@@ -32,7 +32,7 @@ INCLUDE_RULES = [
     (r"<highwayhash/", SHIPPED, ("core/crypto",), "HighwayHash is only for core/crypto*"),
     (r"<cbor(\.h|/)", SHIPPED, ("core/cbor",), "libcbor is only for core/cbor*"),
     (r"<lmdb\.h>", SHIPPED, ("core/engine/",), "LMDB is only for core/engine/"),
-    (r"<rados/", SHIPPED, ("core/engine/",), "librados is only for core/engine/"),
+    (r"<rados/", SHIPPED, ("core/engine/rados_pool.cpp",), "librados is only for core/engine/rados_pool.cpp"),
     (r"<boost/", SHIPPED, (), "Boost is only for tests"),
     (r"<mutex>|<shared_mutex>", ("actors/",), (), "actors share nothing, so there is nothing to lock"),
 ]

@@ -7,11 +7,12 @@ from mutant_system import *
 
 
 class Node:
-    """`mutant node` over a store directory; the port is known when the constructor returns."""
+    """`mutant node` over a store, a directory or a URL; the port is known when the constructor returns."""
 
     def __init__(self, h, directory, *options, listen="127.0.0.1:0"):
         self.log = h.path(f"node-{random.randrange(10 ** 9)}.log")
-        words = ["--json", "node", "--listen", listen, "--store", f"local:{directory}", "--log-json", *options]
+        store = directory if str(directory).startswith("rados:") else f"local:{directory}"
+        words = ["--json", "node", "--listen", listen, "--store", store, "--log-json", *options]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                             env=h.environment())

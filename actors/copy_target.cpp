@@ -1,0 +1,106 @@
+// copy_operation: whether the target may be written to. It may if it is empty, or an older copy of the source that nobody has
+// written to since.
+#include "actors/ask.hpp"
+#include "actors/copy_operation.hpp"
+#include "core/index/ring.hpp"
+
+namespace mutant {
+
+void copy_operation_state::recall() {
+  if (options.memory_path.empty())
+    return look_at_target();
+  ask(self, options.decoders, options.timeout, open_atom_v, open_cache_job{options.memory_path})
+      .then(
+          [this](opened_cache& opened) {
+            memory = opened.seen;
+            look_at_target();
+          },
+          failing());
+}
+
+void copy_operation_state::look_at_target() {
+  const auto begin = [this] { remember({}, [this] { pass(); }); };
+  ask(self, options.to, options.timeout, head_atom_v, pad_query{root_address})
+      .then(
+          [this, begin](bytes&) {
+            if (memory && memory->root_counter == 0)  // a copy that was cut off
+              return begin();
+            target_index = options.open_target_index();
+            ask(self, target_index, options.timeout, stats_atom_v)
+                .then([this](index_stats& there) { identify(there.sequence, there.ring_slots); },
+                      [this](caf::error& cause) {
+                        auto e = from_caf(cause);
+                        e.message = "the target has an index that cannot be read: " + e.message;
+                        fail_with(std::move(e));
+                      });
+          },
+          [this, begin](caf::error& cause) {
+            auto e = from_caf(cause);
+            if (e.code == errc::pad_not_found)
+              return begin();
+            e.message = "the target: " + e.message;
+            fail_with(std::move(e));
+          });
+}
+
+void copy_operation_state::identify(std::uint64_t there, std::uint64_t slots) {
+  if (there == 0)
+    return fail_with(foreign_target("has an index of its own"));
+  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, {slot_of(there, slots)}})
+      .then(
+          [this, there, slots](address_list& slot) {
+            ask(self, options.to, options.timeout, head_atom_v, pad_query{slot.front()})
+                .then(
+                    [this, there, slots, address = slot.front()](bytes& head) {
+                      auto header = parse_header(head);
+                      if (!header)
+                        return fail_with(header.error());
+                      identified(there, slots, address, header->hash);
+                    },
+                    failing());
+          },
+          failing());
+}
+
+// Commit `there` is the target's last. Is it the source's too?
+void copy_operation_state::identified(std::uint64_t there, std::uint64_t slots, const pad_address& slot,
+                                      const content_hash& last) {
+  const auto begin = [this] { remember({}, [this] { pass(); }); };
+  if (memory && memory->sequence == there && memory->last_commit == last)
+    return begin();
+  const auto text = "stands at commit " + std::to_string(there);
+  ask(self, options.from, options.timeout, head_atom_v, pad_query{slot})
+      .then(
+          [this, there, slots, last, begin, text](bytes& head) {
+            auto header = parse_header(head);
+            if (!header)
+              return fail_with(header.error());
+            if (header->counter == counter_of(there, slots) && header->hash == last)
+              return begin();
+            fail_with(foreign_target(header->counter > counter_of(there, slots)
+                                         ? text + ", which is too long ago to be found in the source"
+                                         : text + ", and the source has another one there"));
+          },
+          [this, text](caf::error& cause) {
+            auto e = from_caf(cause);
+            fail_with(e.code == errc::pad_not_found ? foreign_target(text + ", and the source does not come that far")
+                                                    : std::move(e));
+          });
+}
+
+error copy_operation_state::foreign_target(const std::string& why) const {
+  return {errc::version_mismatch, "the target " + why + ": it is not an older copy of the source that nobody has written to "
+                                      "since. Nothing was changed; copy to an empty place"};
+}
+
+// Root counter 0 says that a copy is under way: until it is done, the target need not make sense as a store.
+void copy_operation_state::remember(const seen_state& what, step then) {
+  if (options.memory_path.empty())
+    return then();
+  save_cache_job job;
+  job.path = options.memory_path;
+  job.seen = what;
+  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job)).then([then](done) { then(); }, failing());
+}
+
+}  // namespace mutant

@@ -1,0 +1,126 @@
+// mutant copy-store FROM TO: copies everything of this identity to another place, while it is in use.
+#include <filesystem>
+
+#include "actors/copy_store.hpp"
+#include "apps/mutant/commands.hpp"
+
+namespace mutant::cli {
+
+namespace {
+
+struct copy_arguments {
+  std::string from;
+  std::string to;
+  bool read_back = false;
+};
+
+// The same for the same place, however a directory is written.
+std::string place_of(const store_url& url) {
+  std::error_code ignored;
+  return url.scheme == "local" ? "local:" + std::filesystem::weakly_canonical(url.path, ignored).string() : to_string(url);
+}
+
+result<store_url> parse_place(const std::string& text) {
+  auto url = parse_store_url(text);
+  if (url && url->scheme == "memory")
+    return fail(errc::invalid_argument, "a memory: store is gone with the process; there is nothing to copy from or to");
+  return url;
+}
+
+// A source that was put back to an older state is noticed here, and the target's memory begins.
+result<store_stats> look_at(context& c, const store_url& url, const seed& owner) {
+  c.where.store = url;
+  if (auto opened = open_store(c, owner, false); !opened)
+    return fail(opened.error());
+  if (auto synced = c.store->sync(); !synced)
+    return fail(synced.error());
+  auto stats = c.store->stats();
+  remember(c);
+  c.store.reset();
+  return stats;
+}
+
+result<copy_result> copy(context& c, const seed& owner, const store_url& from, const store_url& to, bool read_back) {
+  store_copy_options options;
+  options.owner = owner;
+  options.from = to_string(from);
+  options.to = to_string(to);
+  options.tls = c.where.tls;
+  options.remote.unreachable_after = c.where.connect_timeout;
+  options.read_back = read_back;
+  options.threads = c.where.threads;
+  const auto id = hash_of(as_byte_view(place_of(from) + " -> " + place_of(to)));
+  options.memory_path = c.where.home + "/cache/copy-" + to_hex(byte_view(id).first(8));
+  auto work = store_copy::open(std::move(options));
+  if (!work)
+    return fail(work.error());
+  auto bar = bar_for(c, "copying");
+  signal_scope scope(on_signal::cancel, [&] { work->cancel(); });
+  return work->run(bar.callback());
+}
+
+void report(context& c, const copy_result& r, const std::string& to) {
+  c.out.summary(to + " is a copy at commit " + std::to_string(r.sequence) + ", " + counted(r.keys, "key") + ": "
+                + counted(r.copied_records, "record") + " copied (" + human_bytes(r.copied_bytes) + "), "
+                + std::to_string(r.kept_records) + " were there" + (r.read_back != 0 ? ", all read back" : ""));
+  if (c.out.use_json)
+    c.out.document({{"store", to},
+                    {"sequence", r.sequence},
+                    {"keys", r.keys},
+                    {"data_pads", r.data_pads},
+                    {"copied_records", r.copied_records},
+                    {"copied_bytes", r.copied_bytes},
+                    {"kept_records", r.kept_records},
+                    {"read_back", r.read_back},
+                    {"passes", r.passes}});
+}
+
+int run(context& c, const copy_arguments& given) {
+  auto failed = [&](const error& e) {
+    return c.out.failed("copy-store " + in_quotes(given.from) + " " + in_quotes(given.to), e);
+  };
+  auto from = parse_place(given.from);
+  auto to = parse_place(given.to);
+  for (const auto* url : {&from, &to})
+    if (!*url)
+      return failed(url->error());
+  if (place_of(*from) == place_of(*to))
+    return failed({errc::invalid_argument, "both are the same place"});
+  auto owner = load_identity(c);
+  if (!owner)
+    return failed(owner.error().code == errc::key_not_found ? error{errc::key_not_found, nothing_stored_yet(c)}
+                                                            : owner.error());
+  c.where.store = *to;
+  c.where.store_given = true;
+  if (auto ready = prepare_places(c.where); !ready)
+    return failed(ready.error());
+  if (auto source = look_at(c, *from, *owner); !source)
+    return failed(source.error());
+  auto copied = copy(c, *owner, *from, *to, given.read_back);
+  if (!copied)
+    return failed(copied.error());
+  auto target = look_at(c, *to, *owner);
+  if (!target)
+    return failed({target.error().code, "the copy was made, but does not open: " + target.error().message});
+  if (target->index.sequence != copied->sequence || target->index.totals.keys != copied->keys)
+    return failed({errc::version_mismatch, "the copy was made, but somebody has written to it already"});
+  report(c, *copied, to_string(*to));
+  return 0;
+}
+
+}  // namespace
+
+command add_copy_store(CLI::App& root, const arguments& words) {
+  auto* parser = root.add_subcommand("copy-store", "Copy everything of this identity to another store");
+  auto given = std::make_shared<copy_arguments>();
+  parser->add_option("FROM", given->from, "URL of the store that is copied; it may be in use")->required()->type_name("");
+  parser->add_option("TO", given->to, "URL of an empty store, or of an older copy, that nobody uses")
+      ->required()
+      ->type_name("");
+  parser->add_flag("--read-back", given->read_back, "In the end, read and verify all of the copy");
+  return {parser, [given, &words](context& c) {
+            return run(c, {words.resolve(given->from), words.resolve(given->to), given->read_back});
+          }};
+}
+
+}  // namespace mutant::cli
