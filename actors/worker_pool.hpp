@@ -1,11 +1,13 @@
 // Hands work to whoever is idle, first come first served, behind the workers' own interface.
 //
-// One message at a time goes to a worker, so nothing queues behind a slow one while another is idle. What is short does not wait
-// for what is long, either: work on more than short_work_bytes (see bytes_of) stands in a lane of its own, from which one goes
-// ahead at the latest after max_short_in_a_row of the other. So a commit or a small value takes its turn among the chunks of
-// many uploads. Shape: at most max_queued messages in both lanes together (overloaded beyond), N workers. A worker that dies is replaced; the message that it held is
-// answered with `unreachable`. What a worker does not answer within `timeout` (and a sixteenth of it) of its start is answered
-// with `timeout`, and that worker gets nothing new until it does answer or goes down. Waiting in the queue does not count.
+// One message at a time goes to a worker, so nothing queues behind a slow one while another is idle. What is short does not
+// wait for what is long, either: work on more than short_work_bytes (see bytes_of) stands in a lane of its own, from which one
+// goes ahead at the latest after max_short_in_a_row of the other. So a commit or a small value takes its turn among the chunks
+// of many uploads. Shape: at most max_queued messages in both lanes together (overloaded beyond), N workers.
+//
+// A worker that dies is replaced; the message that it held is answered with `unreachable`. What a worker does not answer within
+// `timeout` (and a sixteenth of it) of its start is answered with `timeout`, and that worker gets nothing new until it does
+// answer or goes down. Waiting in the queue does not count.
 #pragma once
 
 #include <algorithm>
@@ -177,7 +179,8 @@ struct pool_logic {
             },
             args);
       };
-      (is_long ? s.waiting_long : s.waiting).push_back({std::move(run), [shared](const error& e) { shared->deliver(to_caf(e)); }});
+      auto& lane = is_long ? s.waiting_long : s.waiting;
+      lane.push_back({std::move(run), [shared](const error& e) { shared->deliver(to_caf(e)); }});
       dispatch(self);
       return promise;
     };
