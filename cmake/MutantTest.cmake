@@ -16,15 +16,30 @@ set(MUTANT_TEST_ENVIRONMENT
   "PYTHONDONTWRITEBYTECODE=1"
   "MUTANT_SANITIZE=${MUTANT_SANITIZE}")
 
+# What all tests and benchmarks are compiled with. The library they test is optimised as in the preset; they need not be,
+# and it is half of what their compilation costs.
+add_library(mutant_test_options INTERFACE)
+target_compile_options(mutant_test_options INTERFACE ${MUTANT_TEST_OPTIONS})
+target_compile_definitions(mutant_test_options INTERFACE BOOST_TEST_DYN_LINK)
+target_link_libraries(mutant_test_options INTERFACE Boost::unit_test_framework nlohmann_json::nlohmann_json)
+
+# One precompiled header for all of them that use actors: target_precompile_headers(x REUSE_FROM mutant_test_precompiled).
+if(TARGET mutant_actors)
+  file(WRITE "${PROJECT_BINARY_DIR}/mutant_test_precompiled.cpp" "")
+  add_library(mutant_test_precompiled OBJECT "${PROJECT_BINARY_DIR}/mutant_test_precompiled.cpp")
+  target_link_libraries(mutant_test_precompiled PRIVATE mutant_actors mutant_test_options)
+  get_target_property(precompiled mutant_actors MUTANT_PRECOMPILED)
+  target_precompile_headers(mutant_test_precompiled PRIVATE ${precompiled} <boost/test/unit_test.hpp>)
+  mutant_warnings(mutant_test_precompiled)
+endif()
+
 # mutant_test_runner(NAME x LABEL l TIMEOUT seconds SOURCES … [LIBRARIES …])
 # A Boost.Test program. Each of its top-level suites (or test cases, outside any) becomes the CTest <label>.<suite>.
 # The source called main.cpp is the one that defines BOOST_TEST_MODULE; it must not see the precompiled header.
 function(mutant_test_runner)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LABEL;TIMEOUT" "SOURCES;LIBRARIES")
   add_executable(${arg_NAME} ${arg_SOURCES})
-  target_link_libraries(${arg_NAME} PRIVATE
-    ${arg_LIBRARIES} Boost::unit_test_framework nlohmann_json::nlohmann_json)
-  target_compile_definitions(${arg_NAME} PRIVATE BOOST_TEST_DYN_LINK)
+  target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBRARIES} mutant_test_options)
   foreach(source IN LISTS arg_SOURCES)
     if(source MATCHES "/main\\.cpp$")
       set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)

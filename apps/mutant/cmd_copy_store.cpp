@@ -75,7 +75,7 @@ void report(context& c, const copy_result& r, const std::string& to) {
                     {"passes", r.passes}});
 }
 
-int run(context& c, const copy_arguments& given) {
+int run_copy_store(context& c, const copy_arguments& given) {
   auto failed = [&](const error& e) {
     return c.out.failed("copy-store " + in_quotes(given.from) + " " + in_quotes(given.to), e);
   };
@@ -119,7 +119,7 @@ command add_copy_store(CLI::App& root, const arguments& words) {
       ->type_name("");
   parser->add_flag("--read-back", given->read_back, "In the end, read and verify all of the copy");
   return {parser, [given, &words](context& c) {
-            return run(c, {words.resolve(given->from), words.resolve(given->to), given->read_back});
+            return run_copy_store(c, {words.resolve(given->from), words.resolve(given->to), given->read_back});
           }};
 }
 

@@ -43,7 +43,7 @@ json to_json(const get_arguments& given, const get_result& r) {
   return out;
 }
 
-int run(context& c, const get_arguments& given) {
+int run_get(context& c, const get_arguments& given) {
   auto failed = [&](const error& e) { return c.out.failed("get " + in_quotes(given.key), e); };
   get_settings settings;
   if (!given.range.empty()) {
@@ -96,7 +96,7 @@ command add_get(CLI::App& root, const arguments& words) {
   parser->add_option("--range", given->range, "Only bytes A to B, both included and counted from 0; A-: from A to the end")
       ->type_name("A-B");
   return {parser, [given, &words](context& c) {
-            return run(c, {words.resolve(given->key), words.resolve(given->file), words.resolve(given->range)});
+            return run_get(c, {words.resolve(given->key), words.resolve(given->file), words.resolve(given->range)});
           }};
 }
 

@@ -19,7 +19,7 @@ result<passphrase> passphrase_for_init(const context& c) {
   return ask_new_passphrase();
 }
 
-int run(context& c) {
+int run_init(context& c) {
   auto failed = [&](const error& e) { return c.out.failed("init", e); };
   if (auto ready = prepare_places(c.where); !ready)
     return failed(ready.error());
@@ -46,7 +46,7 @@ int run(context& c) {
 }  // namespace
 
 command add_init(CLI::App& root, const arguments&) {
-  return {root.add_subcommand("init", "Make an identity and a store"), run};
+  return {root.add_subcommand("init", "Make an identity and a store"), run_init};
 }
 
 }  // namespace mutant::cli

@@ -62,7 +62,7 @@ int list_as_json(context& c, const std::string& prefix) {
   return 0;
 }
 
-int run(context& c, const std::string& prefix, bool lengthy) {
+int run_ls(context& c, const std::string& prefix, bool lengthy) {
   auto opened = open_for_reading(c);
   if (!opened)
     return c.out.failed("ls", opened.error());
@@ -105,7 +105,7 @@ command add_ls(CLI::App& root, const arguments& words) {
   auto lengthy = std::make_shared<bool>(false);
   parser->add_option("PREFIX", *prefix, "Only keys that begin like this")->type_name("");
   parser->add_flag("-l,--long", *lengthy, "With size, version and time of change");
-  return {parser, [prefix, lengthy, &words](context& c) { return run(c, words.resolve(*prefix), *lengthy); }};
+  return {parser, [prefix, lengthy, &words](context& c) { return run_ls(c, words.resolve(*prefix), *lengthy); }};
 }
 
 }  // namespace mutant::cli

@@ -5,7 +5,7 @@ namespace mutant::cli {
 
 namespace {
 
-int run(context& c, const std::string& from, const std::string& to) {
+int run_mv(context& c, const std::string& from, const std::string& to) {
   auto failed = [&](const error& e) { return c.out.failed("mv " + in_quotes(from) + " " + in_quotes(to), e); };
   for (const auto* key : {&from, &to})
     if (auto good = check_key(*key); !good)
@@ -35,7 +35,7 @@ command add_mv(CLI::App& root, const arguments& words) {
   auto to = std::make_shared<std::string>();
   parser->add_option("OLD", *from, "The key as it is")->required()->type_name("");
   parser->add_option("NEW", *to, "The key as it shall be")->required()->type_name("");
-  return {parser, [from, to, &words](context& c) { return run(c, words.resolve(*from), words.resolve(*to)); }};
+  return {parser, [from, to, &words](context& c) { return run_mv(c, words.resolve(*from), words.resolve(*to)); }};
 }
 
 }  // namespace mutant::cli

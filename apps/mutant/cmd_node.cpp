@@ -166,7 +166,7 @@ int make_certs(context& c, const node_arguments& given) {
   return 0;
 }
 
-int run(context& c, const node_arguments& given) {
+int run_node(context& c, const node_arguments& given) {
   if (!given.make_certs.empty() && given.listen.empty())
     return make_certs(c, given);
   if (given.listen.empty() || !given.make_certs.empty())
@@ -195,7 +195,7 @@ command add_node(CLI::App& root, const arguments& words) {
             for (auto* text : {&resolved.listen, &resolved.max_bytes, &resolved.max_pending, &resolved.max_connections,
                                &resolved.log_level, &resolved.make_certs, &resolved.names})
               *text = words.resolve(*text);
-            return run(c, resolved);
+            return run_node(c, resolved);
           }};
 }
 

@@ -17,7 +17,7 @@ json to_json(const purge_request& asked, const purge_result& r) {
           {"in_use_elsewhere", r.in_use_elsewhere}};
 }
 
-int run(context& c, const purge_request& request) {
+int run_purge(context& c, const purge_request& request) {
   auto opened = open_for_reading(c);
   if (!opened)
     return c.out.failed("purge", opened.error());
@@ -48,7 +48,7 @@ command add_purge(CLI::App& root, const arguments&) {
   parser->add_flag("--dry-run", request->dry_run, "Only tell");
   parser->add_flag("--wipe", request->wipe, "Blank the ciphertext of all free pads");
   parser->add_flag("--drop-uploads", request->drop_uploads, "Give up every unfinished put, too");
-  return {parser, [request](context& c) { return run(c, *request); }};
+  return {parser, [request](context& c) { return run_purge(c, *request); }};
 }
 
 }  // namespace mutant::cli

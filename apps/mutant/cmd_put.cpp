@@ -91,7 +91,7 @@ std::string summary_of(const std::string& key, const put_result& r) {
   return text;
 }
 
-int run(context& c, const put_arguments& given) {
+int run_put(context& c, const put_arguments& given) {
   auto failed = [&](const error& e) { return c.out.failed("put " + in_quotes(given.key), e); };
   auto when = condition(given);
   if (!when)
@@ -133,7 +133,7 @@ command add_put(CLI::App& root, const arguments& words) {
             resolved.key = words.resolve(given->key);
             resolved.file = words.resolve(given->file);
             resolved.if_version = words.resolve(given->if_version);
-            return run(c, resolved);
+            return run_put(c, resolved);
           }};
 }
 

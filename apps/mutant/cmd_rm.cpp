@@ -27,7 +27,7 @@ result<std::optional<std::uint64_t>> check(const std::vector<std::string>& keys,
   return std::optional(*number);
 }
 
-int run(context& c, const std::vector<std::string>& keys, const std::string& version, bool wipe) {
+int run_rm(context& c, const std::vector<std::string>& keys, const std::string& version, bool wipe) {
   const auto subject = keys.size() == 1 ? "rm " + in_quotes(keys.front()) : std::string("rm");
   auto if_version = check(keys, version);
   if (!if_version)
@@ -85,7 +85,7 @@ command add_rm(CLI::App& root, const arguments& words) {
             std::vector<std::string> resolved;
             for (const auto& key : *keys)
               resolved.push_back(words.resolve(key));
-            return run(c, resolved, words.resolve(*version), *wipe);
+            return run_rm(c, resolved, words.resolve(*version), *wipe);
           }};
 }
 

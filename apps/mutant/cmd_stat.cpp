@@ -5,7 +5,7 @@ namespace mutant::cli {
 
 namespace {
 
-int run(context& c, const std::string& key) {
+int run_stat(context& c, const std::string& key) {
   auto failed = [&](const error& e) { return c.out.failed("stat " + in_quotes(key), e); };
   if (auto good = check_key(key); !good)
     return failed(good.error());
@@ -41,7 +41,7 @@ command add_stat(CLI::App& root, const arguments& words) {
   auto* parser = root.add_subcommand("stat", "Show what is known about a key");
   auto key = std::make_shared<std::string>();
   parser->add_option("KEY", *key, "The key")->required()->type_name("");
-  return {parser, [key, &words](context& c) { return run(c, words.resolve(*key)); }};
+  return {parser, [key, &words](context& c) { return run_stat(c, words.resolve(*key)); }};
 }
 
 }  // namespace mutant::cli

@@ -40,7 +40,7 @@ json to_json(const places& where, const store_stats& s) {
   return out;
 }
 
-int run(context& c) {
+int run_stats(context& c) {
   auto opened = open_for_reading(c);
   if (!opened)
     return c.out.failed("stats", opened.error());
@@ -63,7 +63,7 @@ int run(context& c) {
 }  // namespace
 
 command add_stats(CLI::App& root, const arguments&) {
-  return {root.add_subcommand("stats", "Show totals of the store"), run};
+  return {root.add_subcommand("stats", "Show totals of the store"), run_stats};
 }
 
 }  // namespace mutant::cli

@@ -5,7 +5,7 @@ namespace mutant::cli {
 
 namespace {
 
-int run(context& c, bool accept_rollback) {
+int run_sync(context& c, bool accept_rollback) {
   c.accept_rollback = accept_rollback;
   auto opened = open_for_reading(c);
   if (!opened)
@@ -39,7 +39,7 @@ command add_sync(CLI::App& root, const arguments&) {
   auto* parser = root.add_subcommand("sync", "Read what other writers have committed");
   auto accept = std::make_shared<bool>(false);
   parser->add_flag("--accept-rollback", *accept, "Take a store that was put back to an older state as it is");
-  return {parser, [accept](context& c) { return run(c, *accept); }};
+  return {parser, [accept](context& c) { return run_sync(c, *accept); }};
 }
 
 }  // namespace mutant::cli
