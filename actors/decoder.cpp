@@ -1,5 +1,8 @@
 #include "actors/decoder.hpp"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -65,6 +68,8 @@ auto opening(self_pointer self) {
 result<void> decoder_options::validate() const {
   if (!keys)
     return fail(errc::invalid_argument, "a decoder needs the owner's keys");
+  if (niceness < 0 || niceness > 19)
+    return fail(errc::invalid_argument, "a decoder's niceness is from 0 to 19");
   return {};
 }
 
@@ -163,7 +168,7 @@ result<commit_ptr> decoder_state::open(const open_commit_job& job) const {
   return std::make_shared<const commit>(std::move(*decoded));
 }
 
-result<part_ptr> decoder_state::open(const open_part_job& job) const {
+result<opened_part> decoder_state::open(const open_part_job& job) const {
   const auto what = "index snapshot part " + std::to_string(job.what.pad.number);
   auto plain = open_index_pad(options.keys->part(job.what.pad.number), job.what.pad.counter, job.record, what);
   if (!plain)
@@ -174,7 +179,7 @@ result<part_ptr> decoder_state::open(const open_part_job& job) const {
   auto decoded = named(decode_snapshot_part(*plain), what);
   if (!decoded)
     return fail(decoded.error());
-  return std::make_shared<const snapshot_part>(std::move(*decoded));
+  return std::make_shared<snapshot_part>(std::move(*decoded));
 }
 
 result<opened_root> decoder_state::open(const open_root_job& job) const {
@@ -201,11 +206,11 @@ result<opened_cache> decoder_state::open(const open_cache_job& job) const {
   return opened_cache{*seen, std::move(*state)};
 }
 
-result<part_ptr> decoder_state::open(const read_cache_job& job) const {
+result<opened_part> decoder_state::open(const read_cache_job& job) const {
   auto part = job.state->read_part(job.frame);
   if (!part)
     return fail(part.error());
-  return std::make_shared<const snapshot_part>(std::move(*part));
+  return std::make_shared<snapshot_part>(std::move(*part));
 }
 
 result<done> decoder_state::seal(const save_cache_job& job) const {
@@ -227,6 +232,8 @@ result<done> decoder_state::seal(const save_cache_job& job) const {
 }
 
 decoder_actor::behavior_type decoder(self_pointer self, decoder_options options) {
+  if (options.niceness > 0)
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), options.niceness);  // this runs in the decoder's own thread
   self->state.options = std::move(options);
   return {
       sealing<seal_chunk_job>(self),

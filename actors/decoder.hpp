@@ -8,6 +8,7 @@ namespace mutant {
 
 struct decoder_options {
   std::shared_ptr<const keyring> keys;
+  int niceness = 0;            // of the thread of a detached decoder, 0 … 19: how far its work gives way to all other
 
   result<void> validate() const;
 };
@@ -21,14 +22,14 @@ struct decoder_state {
   result<bytes> open(const open_chunk_job& job) const;
   address_list addresses(const address_job& job) const;
   result<commit_ptr> open(const open_commit_job& job) const;
-  result<part_ptr> open(const open_part_job& job) const;
+  result<opened_part> open(const open_part_job& job) const;
   result<opened_root> open(const open_root_job& job) const;
   result<bytes> seal(const seal_commit_job& job) const;
   result<bytes> seal(const seal_part_job& job) const;
   result<bytes> seal(const seal_root_job& job) const;
   record_list seal(const seal_blank_job& job) const;
   result<opened_cache> open(const open_cache_job& job) const;
-  result<part_ptr> open(const read_cache_job& job) const;
+  result<opened_part> open(const read_cache_job& job) const;
   result<done> seal(const save_cache_job& job) const;
   pad_keys keys_of(pad_space space, std::uint64_t number) const;
 };

@@ -296,6 +296,8 @@ caf::result<Out> index_actor_state::when_open(F f) {
 index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me, index_options options) {
   auto* s = &me->state;
   s->options = std::move(options);
+  if (!s->options.background)
+    s->options.background = s->options.decoders;
   me->set_down_handler([s](caf::down_msg& down) { s->owner_down(down.source); });
   s->open();
   return {

@@ -8,6 +8,7 @@
 // index_snapshot.cpp (parts and root).
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <unordered_map>
@@ -20,7 +21,8 @@ namespace mutant {
 
 struct index_options {
   pad_store_actor pads;        // a pool of pad workers
-  decoder_actor decoders;      // a pool of decoders
+  decoder_actor decoders;      // a pool of decoders, for what somebody waits for
+  decoder_actor background;    // for snapshots and the cache; none: the same
   writer_id writer{};          // random, unless a test says otherwise
   std::uint64_t ring_slots = default_ring_slots;         // of an index that this store creates
   std::size_t max_batch_bytes = 1u << 20;                // of one commit; a single request may be larger, up to one pad
@@ -79,7 +81,27 @@ struct index_actor_state {
   void load_root(std::function<void(std::optional<opened_root>)> then, std::function<void(error)> failed);
   void open_from(const opened_root& found_root);
   void forget_state();
+  // Parts on their way into the state: some are fetched and opened while those before them are applied, in order.
+  struct part_intake {
+    std::size_t count = 0;
+    // Ends in part_arrived, or in the failure of the index.
+    std::function<void(const std::shared_ptr<part_intake>&, std::size_t)> fetch;
+    std::function<error(const error&)> refused;        // what a part's error means here
+    next_step then;                                    // all are applied
+    std::uint64_t generation = 0;
+    std::size_t asked = 0;
+    std::size_t applied = 0;
+    bool abandoned = false;                            // what still arrives counts for nothing
+    std::array<opened_part, 4> waiting;                // of the parts [applied, asked), by number modulo size
+  };
+  using intake_ptr = std::shared_ptr<part_intake>;
+  // Whether it counts no longer; if it still does, this is what ends it.
+  bool abandon(const intake_ptr& parts);
+  void take_parts(const intake_ptr& parts);
+  void part_arrived(const intake_ptr& parts, std::size_t number, opened_part part);
   void load_parts(std::shared_ptr<const opened_root> from, std::size_t at);
+  void fetch_part(const intake_ptr& parts, std::size_t number, const part_ref& what, const pad_address& address,
+                  std::uint64_t root_counter_then);
   void parts_loaded(const opened_root& from);
   void became_open();
   // Reads commits from sequence + 1 until a slot is not written yet; `then` runs at the end.
@@ -139,7 +161,6 @@ struct index_actor_state {
   void prove_cache(std::shared_ptr<const opened_root> from, next_step then);
   // Loads the cached state if the root can go on from it; false: there is none, or it is too old.
   bool load_from_cache(std::shared_ptr<const opened_root> from);
-  void load_cache_frames(std::shared_ptr<const opened_root> from, std::size_t at);
   // Looks whether the last commit seen is still in the log; `then` only if it is.
   void check_last_seen(next_step then);
   void learn_last_commit(next_step then);

@@ -7,12 +7,6 @@
 
 namespace mutant {
 
-namespace {
-
-constexpr std::size_t frames_in_flight = 4;
-
-}  // namespace
-
 void index_actor_state::open_cache(next_step then) {
   if (options.cache_path.empty() || cache_opened)
     return then();
@@ -109,44 +103,35 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
     cache.state = nullptr;
     return false;
   }
-  load_cache_frames(from, 0);
-  return true;
-}
-
-void index_actor_state::load_cache_frames(std::shared_ptr<const opened_root> from, std::size_t at) {
-  const auto state = cache.state;
-  const auto& summary = state->summary();
-  if (at == summary.frames.size()) {
-    cached_sequence = summary.sequence;
-    cache.state = nullptr;
-    if (auto loaded = data.finish_load(summary.sequence, summary.next_pad); !loaded)
-      return fail_all({errc::index_corrupt, options.cache_path + ".cache: " + loaded.error().message});
-    if (from->what.sequence <= summary.sequence)
+  auto frames = std::make_shared<part_intake>();
+  frames->generation = generation;
+  frames->count = summary.frames.size();
+  frames->refused = [this](const error& e) {
+    return error{errc::index_corrupt, options.cache_path + ".cache: " + e.message};
+  };
+  frames->fetch = [this, state = cache.state](const intake_ptr& to, std::size_t i) {
+    ask(self, options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
+        .then([this, to, i](opened_part& part) { part_arrived(to, i, std::move(part)); },
+              [this, to](caf::error& cause) {
+                if (!abandon(to))
+                  fail_all(from_caf(cause));
+              });
+  };
+  frames->then = [this, from, refused = frames->refused] {
+    const auto loaded_from = std::exchange(cache.state, nullptr);
+    const auto& loaded = loaded_from->summary();
+    cached_sequence = loaded.sequence;
+    if (auto finished = data.finish_load(loaded.sequence, loaded.next_pad); !finished)
+      return fail_all(refused(finished.error()));
+    if (from->what.sequence <= loaded.sequence)
       return parts_loaded(*from);
     std::size_t first = 0;
-    while (first < from->what.parts.size() && from->what.parts[first].sequence <= summary.sequence)
+    while (first < from->what.parts.size() && from->what.parts[first].sequence <= loaded.sequence)
       ++first;
-    return load_parts(from, first);
-  }
-  const auto end = std::min(summary.frames.size(), at + frames_in_flight);
-  auto group = std::make_shared<std::vector<part_ptr>>(end - at);
-  auto left = std::make_shared<std::size_t>(end - at);
-  for (auto i = at; i < end; ++i)
-    ask(self, options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
-        .then(
-            [this, from, group, left, at, end, i](part_ptr& part) {
-              (*group)[i - at] = std::move(part);
-              if (failure || --*left != 0)
-                return;
-              for (const auto& loaded_part : *group)
-                if (auto loaded = data.load(*loaded_part); !loaded)
-                  return fail_all({errc::index_corrupt, options.cache_path + ".cache: " + loaded.error().message});
-              load_cache_frames(from, end);
-            },
-            [this, g = generation](caf::error& cause) {
-              if (g == generation)
-                fail_all(from_caf(cause));
-            });
+    load_parts(from, first);
+  };
+  take_parts(frames);
+  return true;
 }
 
 // -- seen ----------------------------------------------------------------------------------------------------------------
@@ -231,7 +216,7 @@ void index_actor_state::save_cache(bool with_state, std::function<void(result<vo
     job.state = std::make_shared<const frozen_index>(data.freeze());
     job.summary = {sequence, data.next_pad(), known_root.ring_slots, root_counter, {}};
   }
-  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job))
+  ask(self, options.background, options.timeout, seal_atom_v, std::move(job))
       .then(
           [this, with_state, sequence, then](done) {
             saving_cache = false;

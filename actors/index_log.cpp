@@ -12,7 +12,6 @@ namespace {
 
 constexpr unsigned max_restarts = 32;       // of opening, because a root moved on under us
 constexpr unsigned max_hole_checks = 4;
-constexpr std::size_t parts_in_flight = 4;
 constexpr std::size_t max_window = 32;      // log slots read at once
 
 // The pads that an operation refers to as new.
@@ -151,69 +150,84 @@ void index_actor_state::open_from(const opened_root& opened) {
   });
 }
 
-// Parts come in groups of a few, and are applied in order.
+bool index_actor_state::abandon(const intake_ptr& parts) {
+  return std::exchange(parts->abandoned, true) || parts->generation != generation;
+}
+
+void index_actor_state::take_parts(const intake_ptr& parts) {
+  if (parts->applied == parts->count)
+    return parts->then();
+  while (parts->asked < parts->count && parts->asked - parts->applied < parts->waiting.size())
+    parts->fetch(parts, parts->asked++);
+}
+
+void index_actor_state::part_arrived(const intake_ptr& parts, std::size_t number, opened_part part) {
+  if (parts->abandoned || parts->generation != generation)
+    return;
+  auto& waiting = parts->waiting;
+  waiting[number % waiting.size()] = std::move(part);
+  while (auto next = std::exchange(waiting[parts->applied % waiting.size()], nullptr)) {
+    ++parts->applied;
+    if (auto loaded = data.load(std::move(*next)); !loaded)
+      return fail_all(parts->refused(loaded.error()));
+  }
+  take_parts(parts);
+}
+
 void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std::size_t at) {
-  const auto& parts = from->what.parts;
-  if (at == parts.size()) {
+  auto parts = std::make_shared<part_intake>();
+  parts->generation = generation;
+  parts->count = from->what.parts.size() - at;
+  parts->refused = [](const error& e) { return e; };
+  parts->then = [this, from] {
     if (auto loaded = data.finish_load(from->what.sequence, from->what.next_pad); !loaded)
       return fail_all(loaded.error());
-    return parts_loaded(*from);
-  }
-  const auto end = std::min(parts.size(), at + parts_in_flight);
-  auto group = std::make_shared<std::vector<part_ptr>>(end - at);
-  auto left = std::make_shared<std::size_t>(end - at);
-  auto arrived = [this, from, at, end, group, left] {
-    if (failure || --*left != 0)
-      return;
-    if (std::ranges::count(*group, nullptr) != 0)
-      return open();  // the root moved on
-    for (const auto& part : *group)
-      if (auto loaded = data.load(*part); !loaded)
-        return fail_all(loaded.error());
-    load_parts(from, end);
-  };
-  // A part that is gone was replaced together with the root; if the root is still the same, it is lost.
-  auto gone = [this, from, arrived, g = generation](std::uint64_t number, const error& e) {
-    if (g != generation)
-      return;
-    if (e.code != errc::pad_not_found && e.code != errc::pad_conflict && e.code != errc::corrupt_record)
-      return fail_all(e);
-    load_root([this, from, arrived, number, e, g](std::optional<opened_root> now) {
-      if (g != generation)
-        return;
-      if (now && now->counter != from->counter)
-        return arrived();
-      fail_all({errc::index_corrupt, "index snapshot part " + std::to_string(number) + " is missing or damaged: " + e.message
-                                         + ". Nothing was written. Restore the store from a copy"});
-    });
+    parts_loaded(*from);
   };
   address_job job{pad_space::part, {}};
-  for (auto i = at; i < end; ++i)
-    job.numbers.push_back(parts[i].pad.number);
+  for (auto i = at; i < from->what.parts.size(); ++i)
+    job.numbers.push_back(from->what.parts[i].pad.number);
   ask(self, options.decoders, options.timeout, address_atom_v, std::move(job))
       .then(
-          [this, from, at, group, arrived, gone](address_list& addresses) {
-            for (std::size_t i = 0; i < addresses.size(); ++i) {
-              const auto& part = from->what.parts[at + i];
-              ask(self, options.pads, options.timeout, get_atom_v, pad_query{addresses[i]})
-                  .then(
-                      [this, part, group, i, arrived, gone](bytes& record) {
-                        ask(self, options.decoders, options.timeout, open_atom_v,
-                                      open_part_job{std::move(record), part})
-                            .then(
-                                [group, i, arrived](part_ptr& opened) {
-                                  (*group)[i] = std::move(opened);
-                                  arrived();
-                                },
-                                [part, gone](caf::error& cause) { gone(part.pad.number, from_caf(cause)); });
-                      },
-                      [part, gone](caf::error& cause) { gone(part.pad.number, from_caf(cause)); });
-            }
+          [this, parts, from, at](address_list& addresses) {
+            if (parts->generation != generation)
+              return;
+            parts->fetch = [this, from, at, addresses = std::move(addresses)](const intake_ptr& to, std::size_t i) {
+              fetch_part(to, i, from->what.parts[at + i], addresses[i], from->counter);
+            };
+            take_parts(parts);
           },
           [this, g = generation](caf::error& cause) {
             if (g == generation)
               fail_all(from_caf(cause));
           });
+}
+
+void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, const part_ref& what,
+                                   const pad_address& address, std::uint64_t root_counter_then) {
+  // A part that is gone was replaced together with the root; if the root is still the same, it is lost.
+  auto gone = [this, parts, name = what.pad.number, root_counter_then](const error& e) {
+    if (abandon(parts))
+      return;
+    if (e.code != errc::pad_not_found && e.code != errc::pad_conflict && e.code != errc::corrupt_record)
+      return fail_all(e);
+    load_root([=, this, g = generation](std::optional<opened_root> now) {
+      if (g != generation)
+        return;
+      if (now && now->counter != root_counter_then)
+        return open();  // the root moved on
+      fail_all({errc::index_corrupt, "index snapshot part " + std::to_string(name) + " is missing or damaged: " + e.message
+                                         + ". Nothing was written. Restore the store from a copy"});
+    });
+  };
+  ask(self, options.pads, options.timeout, get_atom_v, pad_query{address})
+      .then(
+          [this, parts, number, what, gone](bytes& record) {
+            ask(self, options.decoders, options.timeout, open_atom_v, open_part_job{std::move(record), what})
+                .then([this, parts, number](opened_part& opened) { part_arrived(parts, number, std::move(opened)); },
+                      [gone](caf::error& cause) { gone(from_caf(cause)); });
+          },
+          [gone](caf::error& cause) { gone(from_caf(cause)); });
 }
 
 // The state is that of the root, or a later one: the rest is in the log.

@@ -48,7 +48,7 @@ void index_actor_state::snapshot_if_due() {
 
 // Freed by a decoder: a hundred thousand keys are some milliseconds.
 void index_actor_state::drop(std::shared_ptr<const void> what) {
-  ask(self, options.decoders, options.timeout, drop_atom_v, drop_job{std::move(what)}).then([](done) {}, [](caf::error&) {});
+  ask(self, options.background, options.timeout, drop_atom_v, drop_job{std::move(what)}).then([](done) {}, [](caf::error&) {});
 }
 
 void index_actor_state::pause_snapshots() {
@@ -69,7 +69,7 @@ void index_actor_state::start_delta() {
   const auto lineage = root_counter;
   const auto sequence = data.sequence();
   const auto next_pad = data.next_pad();
-  ask(self, options.decoders, options.timeout, cut_atom_v, cut_delta_job{delta_changes, options.max_part_bytes})
+  ask(self, options.background, options.timeout, cut_atom_v, cut_delta_job{delta_changes, options.max_part_bytes})
       .then(
           [=, this](part_list& parts) {
             write_parts(std::move(parts), false, sequence, {}, [=, this](result<void> ok, std::vector<part_ref> written) {
@@ -135,7 +135,7 @@ void index_actor_state::start_compaction() {
 }
 
 void index_actor_state::compact_next() {
-  ask(self, options.decoders, options.timeout, cut_atom_v, cut_part_job{compacting->cutter})
+  ask(self, options.background, options.timeout, cut_atom_v, cut_part_job{compacting->cutter})
       .then(
           [this](part_ptr& part) {
             if (!compacting)
@@ -216,7 +216,7 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
                                    std::function<void(result<part_ref>)> then) {
   next_part = std::max(next_part, known_root.next_part);
   const auto number = next_part++;
-  ask(self, options.decoders, options.timeout, seal_atom_v, seal_part_job{part, number})
+  ask(self, options.background, options.timeout, seal_atom_v, seal_part_job{part, number})
       .then(
           [=, this](bytes& record) {
             part_ref at{{number, 1}, sequence, record.size() - record_header_bytes - private_overhead_bytes, base};
@@ -245,7 +245,7 @@ void index_actor_state::blank_parts(const std::vector<part_ref>& parts) {
       job.pads.push_back({part.pad.number, part.pad.counter + 1});
   if (job.pads.empty())
     return;
-  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job))
+  ask(self, options.background, options.timeout, seal_atom_v, std::move(job))
       .then(
           [this](record_list& blanks) {
             for (auto& blank : blanks)
@@ -261,7 +261,7 @@ void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
   seal_blank_job job{pad_space::part, {}};
   for (const auto& part : parts)
     job.pads.push_back({part.pad.number, part.pad.counter + 1});
-  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job))
+  ask(self, options.background, options.timeout, seal_atom_v, std::move(job))
       .then(
           [this](record_list& blanks) {
             for (auto& blank : blanks)
@@ -275,7 +275,7 @@ void index_actor_state::replace_root(root next, root_written then) {
   root_busy = true;
   auto what = std::make_shared<const root>(std::move(next));
   const auto counter = root_counter + 1;
-  ask(self, options.decoders, options.timeout, seal_atom_v, seal_root_job{what, counter})
+  ask(self, options.background, options.timeout, seal_atom_v, seal_root_job{what, counter})
       .then([=, this](bytes& record) { put_root(what, counter, std::move(record), then); },
             [=, this](caf::error& cause) {
               root_busy = false;

@@ -36,14 +36,14 @@ using decoder_actor = caf::typed_actor<
     replies_to<seal_atom, seal_blank_job>::with<record_list>,
     // index_corrupt: not authentic, malformed, or another commit than asked for. pad_conflict: another counter.
     replies_to<open_atom, open_commit_job>::with<commit_ptr>,
-    replies_to<open_atom, open_part_job>::with<part_ptr>,
+    replies_to<open_atom, open_part_job>::with<opened_part>,
     replies_to<open_atom, open_root_job>::with<opened_root>,
     replies_to<cut_atom, cut_part_job>::with<part_ptr>,
     replies_to<cut_atom, cut_delta_job>::with<part_list>,
     replies_to<drop_atom, drop_job>::with<done>,
     // Files of this machine. index_corrupt: damaged, or another owner's. io_error, store_full, access_denied
     replies_to<open_atom, open_cache_job>::with<opened_cache>,
-    replies_to<open_atom, read_cache_job>::with<part_ptr>,
+    replies_to<open_atom, read_cache_job>::with<opened_part>,
     replies_to<seal_atom, save_cache_job>::with<done>>;
 
 // Gets a value chunk by chunk; what the store is to the index.

@@ -169,6 +169,7 @@ struct opened_root {
 };
 using commit_ptr = std::shared_ptr<const commit>;
 using part_ptr = std::shared_ptr<const snapshot_part>;
+using opened_part = std::shared_ptr<snapshot_part>;   // for one receiver, who takes it apart
 
 // Cuts the next base part off a frozen index; null when there is none left. A cutter serves one job at a time.
 struct cut_part_job {
@@ -495,6 +496,7 @@ MUTANT_LOCAL_MESSAGE(mutant::open_root_job)
 MUTANT_LOCAL_MESSAGE(mutant::opened_root)
 MUTANT_LOCAL_MESSAGE(mutant::commit_ptr)
 MUTANT_LOCAL_MESSAGE(mutant::part_ptr)
+MUTANT_LOCAL_MESSAGE(mutant::opened_part)
 MUTANT_LOCAL_MESSAGE(mutant::cut_part_job)
 MUTANT_LOCAL_MESSAGE(mutant::cut_delta_job)
 MUTANT_LOCAL_MESSAGE(mutant::part_list)

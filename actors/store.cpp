@@ -17,6 +17,8 @@ namespace {
 using self_pointer = store_self_actor::stateful_pointer<store_state>;
 
 constexpr std::size_t file_writers = 4;
+// Snapshots are cut and sealed while look-ups and commits go on, which must not wait for a core because of them.
+constexpr int background_niceness = 10;
 
 // Everything that a store is made of, spawned and connected.
 struct parts {
@@ -281,14 +283,19 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   auto pads = spawn_pad_pool(system, config.worker, config.pad_workers);
   made.supervised.push_back(caf::actor_cast<caf::actor>(pads));
 
-  worker_pool_options<decoder_actor> pool;
-  pool.name = "the decoder pool";
-  pool.workers = decoders;
-  pool.spawn = [&system, decode, detached]() -> decoder_actor {
-    return detached ? system.spawn<caf::detached>(decoder, decode) : system.spawn(decoder, decode);
+  auto spawn_decoders = [&](const char* name, std::size_t workers, int niceness) -> decoder_actor {
+    worker_pool_options<decoder_actor> pool;
+    pool.name = name;
+    pool.workers = workers;
+    decode.niceness = detached ? niceness : 0;
+    pool.spawn = [&system, decode, detached]() -> decoder_actor {
+      return detached ? system.spawn<caf::detached>(decoder, decode) : system.spawn(decoder, decode);
+    };
+    auto all = system.spawn(worker_pool<decoder_actor>, std::move(pool));
+    made.supervised.push_back(caf::actor_cast<caf::actor>(all));
+    return all;
   };
-  auto decoder_pool = system.spawn(worker_pool<decoder_actor>, std::move(pool));
-  made.supervised.push_back(caf::actor_cast<caf::actor>(decoder_pool));
+  auto decoder_pool = spawn_decoders("the decoder pool", decoders, 0);
 
   worker_pool_options<file_writer_actor> writing;
   writing.name = "the file writers";
@@ -308,6 +315,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   config.index.accept_rollback = config.accept_rollback;
   config.index.pads = pads;
   config.index.decoders = decoder_pool;
+  config.index.background = spawn_decoders("the background decoder", 1, background_niceness);
   if (config.index.writer == writer_id{})
     random_fill(config.index.writer);
   if (auto valid = config.index.validate(); !valid)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -157,7 +158,7 @@ class cow_map {
   // True: the key was not there.
   bool insert_or_assign(lookup_key key, Value value) {
     if (empty()) {
-      append_leaf(key, std::move(value));
+      append(Key(key), std::move(value));
       return true;
     }
     auto at = leaf_for(key);
@@ -168,6 +169,21 @@ class cow_map {
     }
     insert_new(at, position, key, std::move(value));
     return true;
+  }
+
+  // The greatest key; null: empty.
+  const Key* last_key() const noexcept { return empty() ? nullptr : &leaves_.back()->items.back().key; }
+
+  // As insert_or_assign, for a key that is greater than all that are there: nothing is searched for.
+  void append(Key key, Value value) {
+    assert(empty() || *last_key() < key);
+    ++size_;
+    if (leaves_.empty() || leaves_.back()->items.size() == leaf_capacity)
+      return append_leaf(std::move(key), std::move(value));
+    auto& items = owned(leaves_.size() - 1).items;
+    if (items.size() == items.capacity())
+      items.reserve(std::min(2 * items.size(), leaf_capacity));
+    items.push_back(item{std::move(key), std::move(value)});
   }
 
   // True: the key was there.
@@ -241,20 +257,19 @@ class cow_map {
     return *l;
   }
 
-  void append_leaf(lookup_key key, Value&& value) {
+  void append_leaf(Key&& key, Value&& value) {
     auto fresh = std::make_shared<leaf>();
     fresh->epoch = epoch_;
-    fresh->items.push_back(item{Key(key), std::move(value)});
+    firsts_.push_back(key);
+    fresh->items.push_back(item{std::move(key), std::move(value)});
     leaves_.push_back(std::move(fresh));
-    firsts_.emplace_back(key);
-    ++size_;
   }
 
   void insert_new(std::size_t at, std::size_t position, lookup_key key, Value&& value) {
     if (leaves_[at]->items.size() == leaf_capacity) {
       // Ascending keys: leave the full leaf as it is and go on in a new one.
       if (at + 1 == leaves_.size() && position == leaf_capacity)
-        return append_leaf(key, std::move(value));
+        return append(Key(key), std::move(value));
       split(at);
       if (position > leaf_capacity / 2) {
         position -= leaf_capacity / 2;

@@ -83,13 +83,13 @@ result<bool> go_on(std::string_view what, Open* open, std::string_view key, std:
 
 }  // namespace
 
-result<void> index_state::load(const snapshot_part& part) {
+result<void> index_state::load(snapshot_part part) {
   if (auto ok = check_order(part); !ok)
     return ok;
   for (const auto& key : part.removed_entries)
     unload_entry(key);
-  for (const auto& item : part.entries)
-    if (auto ok = load_entry(item); !ok)
+  for (auto& item : part.entries)
+    if (auto ok = load_entry(std::move(item)); !ok)
       return ok;
   for (const auto& key : part.removed_uploads)
     unload_upload(key);
@@ -99,7 +99,7 @@ result<void> index_state::load(const snapshot_part& part) {
   return load_free_pads(part);
 }
 
-result<void> index_state::load_entry(const snapshot_part::entry_item& item) {
+result<void> index_state::load_entry(snapshot_part::entry_item&& item) {
   auto& open = loading_.long_entry;
   if (item.first > 0) {
     auto whole = go_on("entry", open ? &*open : nullptr, item.key, item.first,
@@ -110,12 +110,12 @@ result<void> index_state::load_entry(const snapshot_part::entry_item& item) {
       return {};
     auto done = std::exchange(open, std::nullopt);
     done->value.chunks = std::make_shared<const chunk_list>(std::move(done->chunks));
-    return settle_entry(done->key, std::move(done->value));
+    return settle_entry(std::move(done->key), std::move(done->value));
   }
   if (open)
     return corrupt("entry", open->key, "its end is missing");
   if (item.value.chunk_count() == item.chunk_total)
-    return settle_entry(item.key, item.value);
+    return settle_entry(std::move(item.key), std::move(item.value));
   if (item.value.chunk_count() > item.chunk_total)
     return corrupt("entry", item.key, "more chunks than announced");
   open = {item.key, item.value, item.chunk_total, item.value.chunks ? *item.value.chunks : chunk_list()};
@@ -162,7 +162,7 @@ result<void> index_state::load_free_pads(const snapshot_part& part) {
   return {};
 }
 
-result<void> index_state::settle_entry(std::string_view key, entry value) {
+result<void> index_state::settle_entry(std::string&& key, entry&& value) {
   if (auto ok = rules::check_key(key); !ok)
     return corrupt(ok.error().message);
   if (auto ok = rules::check_value(value); !ok)
@@ -172,10 +172,15 @@ result<void> index_state::settle_entry(std::string_view key, entry value) {
   if (value.chunk_count() == 0)
     value.chunks = nullptr;
   loading_.newest_version = std::max(loading_.newest_version, value.version);
-  unload_entry(key);
   if (value.chunks)
     note_pads(*value.chunks, 1);
-  value.inline_value = bytes::copy_of(value.inline_value.view());  // not a slice of the whole part
+  // Base parts, which are nearly all that is ever loaded, only ascend.
+  if (const auto* last = entries_.last_key(); last == nullptr || *last < key) {
+    value_bytes_ += value.size;
+    entries_.append(std::move(key), std::move(value));
+    return {};
+  }
+  unload_entry(key);
   set_entry(key, std::move(value));
   return {};
 }

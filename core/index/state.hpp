@@ -128,7 +128,8 @@ class index_state {
   // use, a pad above next_pad), sets sequence and next_pad and forgets the changes: the root holds them. index_corrupt names
   // what and where. Neither goes back: a lower sequence or next_pad than the state's is index_corrupt. After an error the
   // state is good for nothing but destruction; between the first load and finish_load, for nothing but load.
-  result<void> load(const snapshot_part& part);
+  // A part's inline values are kept as they are: one that shares the memory of a larger block would keep all of it.
+  result<void> load(snapshot_part part);
   result<void> finish_load(std::uint64_t sequence, std::uint64_t next_pad);
 
   frozen_index freeze();
@@ -166,10 +167,10 @@ class index_state {
   void erase_entry(std::string_view key);
   void set_pad(std::uint64_t number, bool used, std::optional<std::uint64_t> free_counter);
 
-  result<void> load_entry(const snapshot_part::entry_item& item);
+  result<void> load_entry(snapshot_part::entry_item&& item);
   result<void> load_upload(const snapshot_part::upload_item& item);
   result<void> load_free_pads(const snapshot_part& part);
-  result<void> settle_entry(std::string_view key, entry value);
+  result<void> settle_entry(std::string&& key, entry&& value);
   result<void> settle_upload(std::string_view key, upload value);
   void unload_entry(std::string_view key);
   void unload_upload(std::string_view key);
