@@ -36,6 +36,7 @@ struct index_options {
   bool accept_rollback = false;                          // take the store as it is, whatever was seen before
   std::uint64_t min_cache_commits = 64;                  // the cache is not written anew for fewer
   std::chrono::milliseconds timeout{300'000};            // for one request to a pool; above all that a worker tries
+  std::chrono::microseconds max_gathering{2000};         // a commit waits so long for those whom the last one answered
   std::chrono::milliseconds retry_pause{250};            // before a root write or a snapshot is tried again
 
   result<void> validate() const;
@@ -118,6 +119,7 @@ struct index_actor_state {
                       const caf::strong_actor_ptr& owner);
   void sync(caf::typed_response_promise<sync_report> promise);
   void pump();
+  bool gathering();
   void write_commit();
   result<void> add_to_batch(const commit_request& request);
   void committed(std::size_t record_bytes, const content_hash& hash);
@@ -215,6 +217,16 @@ struct index_actor_state {
   std::deque<waiting_commit> queue;
   std::vector<waiting_commit> in_flight;
   bool watching_queue = false;                  // a look at the clock is due
+  // Group commit: what the next commit waits for.
+  struct gathering_state {
+    std::size_t wanted = 0;                     // requests, if all that the last commit answered come back; 0: not waited for
+    caf::actor_clock::time_point until;
+    caf::actor_clock::time_point began;         // of the commit on its way
+    unsigned in_vain = 0;                       // times that few came back, in a row
+    unsigned skip = 0;                          // commits that do not wait, because of that
+    bool timer_runs = false;
+  };
+  gathering_state gather;
   std::optional<index_batch> batch;
   bool writing = false;                         // a commit is being written, or the log is being read: one at a time
   std::uint64_t generation = 0;                 // grows when what is under way counts for nothing any more

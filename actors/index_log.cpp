@@ -13,6 +13,7 @@ namespace {
 constexpr unsigned max_restarts = 32;       // of opening, because a root moved on under us
 constexpr unsigned max_hole_checks = 4;
 constexpr std::size_t max_window = 32;      // log slots read at once
+constexpr unsigned max_gathering_skip = 6;  // 2^6 commits at most do not wait for others, before one tries again
 
 // The pads that an operation refers to as new.
 void collect_pads(const operation& op, std::vector<pad_ref>& out) {
@@ -586,7 +587,33 @@ void index_actor_state::pump() {
   }
   if (data.sequence() + 1 > known_root.sequence + known_root.ring_slots)
     return snapshot_if_due();  // the slot still holds a commit that no root covers; pump is called when one does
-  write_commit();
+  if (!gathering())
+    write_commit();
+}
+
+// Clients that put one value after another send the next when the last is answered. A commit that began at once would hold
+// those only that came while the last was written, half of them, and every put would take two commits. So the next one waits a
+// moment, less than a commit takes, for as many as there were; who waits in vain soon stops waiting.
+bool index_actor_state::gathering() {
+  if (gather.wanted == 0)
+    return false;
+  const auto now = self->clock().now();
+  if (queue.size() >= gather.wanted) {
+    gather.in_vain = 0;
+  } else if (now < gather.until) {
+    if (!gather.timer_runs) {
+      gather.timer_runs = true;
+      self->delayed_send(self, gather.until - now, deferred{[this] {
+                           gather.timer_runs = false;
+                           pump();
+                         }});
+    }
+    return true;
+  } else if (2 * queue.size() < gather.wanted) {
+    gather.skip = 1u << std::min(gather.in_vain++, max_gathering_skip);
+  }
+  gather.wanted = 0;
+  return false;
 }
 
 void index_actor_state::write_commit() {
@@ -613,6 +640,8 @@ void index_actor_state::write_commit() {
     return;
   }
   writing = true;
+  gather.wanted = 0;
+  gather.began = self->clock().now();
   auto what = std::make_shared<commit>();
   what->sequence = data.sequence() + 1;
   what->writer = options.writer;
@@ -685,6 +714,13 @@ void index_actor_state::committed(std::size_t record_bytes, const content_hash& 
     for (const auto& pad : w.pads)
       held.erase(pad.number);
     w.promise.deliver(commit_result{data.sequence()});
+  }
+  if (gather.skip > 0) {
+    --gather.skip;
+  } else {
+    const auto now = self->clock().now();
+    gather.wanted = std::min(in_flight.size() + queue.size(), options.max_batch_requests);
+    gather.until = now + std::min<caf::actor_clock::duration_type>((now - gather.began) / 2, options.max_gathering);
   }
   in_flight.clear();
   after_apply(operations);

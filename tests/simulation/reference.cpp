@@ -58,7 +58,7 @@ void reference::derive(space where, pad_space pads, std::uint64_t from, std::uin
 }
 
 std::optional<reference::place> reference::locate(const pad_address& address) {
-  for (int i = 0; i < 64; ++i) {
+  for (int i = 0; i < 256; ++i) {  // a store that stays full uses up part numbers in vain, thousands of them
     if (auto at = places_.find(text(address)); at != places_.end())
       return at->second;
     derive(space::data, pad_space::data, derived_data_, 32);
@@ -384,8 +384,12 @@ void reference::refused(std::size_t number, std::string_view why) {
   a.result = outcome::refused;
   if (a.commits.empty())
     return;
+  // It may be an equal attempt's: one that is still open, or a removal that was taken for one of what was absent already.
+  auto may_be_its = [](const attempt& other) {
+    return other.result == outcome::done ? other.what == attempt::kind::remove : other.result != outcome::refused;
+  };
   for (auto& other : attempts_)
-    if (&other != &a && other.commits.empty() && other.result != outcome::refused && other.result != outcome::done
+    if (&other != &a && other.commits.empty() && may_be_its(other)
         && other.what == a.what && other.key == a.key && other.writer == a.writer && other.content == a.content
         && other.to == a.to && other.begun_at < a.commits.front()) {
       std::swap(other.commits, a.commits);
