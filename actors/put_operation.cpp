@@ -429,7 +429,7 @@ void put_operation_state::checkpoint(std::function<void()> then) {
     upload_base = base ? base->version : 0;
     operations.push_back(begin_upload_op{request.key, upload_id, size, chunk_bytes, now_ms(), upload_base});
   } else if (recorded.size() < recorded_in_index) {
-    operations.push_back(adopt_upload_op{request.key, upload_id, upload_id, recorded.size()});
+    operations.push_back(cut_record());
   }
   auto chunks = as_recorded(tail);
   if (!chunks.empty())
@@ -440,6 +440,13 @@ void put_operation_state::checkpoint(std::function<void()> then) {
     tail.erase(tail.begin(), tail.begin() + static_cast<std::ptrdiff_t>(chunks.size()));
     then();
   });
+}
+
+// The record goes no further than the source agrees with it. It gets another name with that: under one name a record only
+// grows, so that whoever looked it up before, and adopts it now, finds the chunks in it that it saw.
+operation put_operation_state::cut_record() {
+  const auto old_id = std::exchange(upload_id, random_u64() | 1);
+  return adopt_upload_op{request.key, old_id, upload_id, recorded.size()};
 }
 
 // In an upload, the base entry's chunks are named by place, not by pad.
@@ -464,7 +471,7 @@ void put_operation_state::finish() {
   recorded.resize(std::min<std::uint64_t>(recorded.size(), done_chunks));  // the source was shorter than the record
   std::vector<operation> operations;
   if (recorded.size() < recorded_in_index)
-    operations.push_back(adopt_upload_op{request.key, upload_id, upload_id, recorded.size()});
+    operations.push_back(cut_record());
   operations.push_back(complete_upload_op{request.key, upload_id, totals.size, now_ms(), as_recorded(tail)});
   commit_final(std::move(operations));
 }

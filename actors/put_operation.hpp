@@ -77,6 +77,7 @@ struct put_operation_state {
   // progress and end
   void next_step();
   void checkpoint(std::function<void()> then);
+  operation cut_record();
   void finish();
   void commit(std::vector<operation> operations, std::vector<key_condition> conditions,
               std::function<void(std::uint64_t)> then);
