@@ -86,8 +86,9 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
     if (!now.complete && !now.pending)
       return void(promise.deliver(to_caf({errc::key_not_found, "no such key"})));
     commit_request change;
-    // What is wiped is what was looked up: so that must still be the value when it goes.
-    if (request.if_version || (request.wipe && now.complete))
+    // What is wiped is what was looked up: so that must still be the value when it goes. And where there was only an upload to
+    // drop, there must still be no value: another process may have stored one that we have not read of.
+    if (request.if_version || request.wipe || !now.complete)
       change.conditions.push_back({request.key, request.if_version.value_or(now.complete ? now.complete->version : 0)});
     if (now.complete)
       change.operations.push_back(remove_op{request.key});
@@ -121,7 +122,9 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
     self->request(self->state.index, caf::infinite, commit_atom_v, std::move(change))
         .then(std::move(removed), [=](caf::error& cause) mutable {
           const auto code = from_caf(cause).code;
-          if ((code == errc::key_not_found || (code == errc::version_mismatch && !request.if_version)) && tries > 1)
+          const auto changed = code == errc::key_not_found
+                               || (!request.if_version && (code == errc::version_mismatch || code == errc::key_exists));
+          if (changed && tries > 1)
             return remove(self, std::move(request), promise, tries - 1);
           promise.deliver(std::move(cause));
         });

@@ -349,34 +349,38 @@ std::size_t reference::begin(attempt a) {
   return attempts_.size() - 1;
 }
 
-void reference::succeeded(std::size_t number, std::optional<std::uint64_t> version) {
-  auto& a = attempts_[number];
-  a.result = outcome::done;
+bool reference::has_commit(attempt& a, std::optional<std::uint64_t> version) {
   // Equal attempts of one writer cannot be told apart: any commit that one of them was given will do.
   auto right = [&](std::uint64_t sequence) { return version ? sequence == *version : sequence > a.begun_at; };
   if (std::ranges::any_of(a.commits, right))
-    return;
+    return true;
   for (auto& other : attempts_) {
     if (&other == &a || other.result == outcome::done || other.what != a.what || other.key != a.key
         || other.writer != a.writer || other.content != a.content || other.to != a.to)
       continue;
     if (std::ranges::any_of(other.commits, right)) {
       std::swap(other.commits, a.commits);
-      return;
+      return true;
     }
   }
-  violate("a change of " + a.key + " (" + excerpt(a.content) + ") was acknowledged"
-          + (version ? " as version " + text(*version) : "") + " and is not in the log");
+  return false;
+}
+
+void reference::succeeded(std::size_t number, std::optional<std::uint64_t> version) {
+  auto& a = attempts_[number];
+  a.result = outcome::done;
+  if (!has_commit(a, version))
+    violate("a change of " + a.key + " (" + excerpt(a.content) + ") was acknowledged"
+            + (version ? " as version " + text(*version) : "") + " and is not in the log");
 }
 
 void reference::removed(std::size_t number) {
   auto& a = attempts_[number];
-  if (a.commits.empty() && !a.if_version) {
-    // Then the key was absent at some moment since.
-    a.result = outcome::done;
-    return saw_nothing(a.key, {a.begun_at, state_.sequence()});
-  }
-  succeeded(number, std::nullopt);
+  if (a.if_version || has_commit(a, std::nullopt))
+    return succeeded(number, std::nullopt);
+  // Then the key was absent at some moment since.
+  a.result = outcome::done;
+  saw_nothing(a.key, {a.begun_at, state_.sequence()});
 }
 
 void reference::refused(std::size_t number, std::string_view why) {

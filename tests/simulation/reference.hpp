@@ -102,6 +102,8 @@ class reference {
   void wrote_root(const bytes& record, std::uint64_t counter);
   void wrote_log(const bytes& record, std::uint64_t slot, std::uint64_t counter);
   void apply(const commit& c);
+  // Whether the log holds this change, as `version` if that is known.
+  bool has_commit(attempt& a, std::optional<std::uint64_t> version);
   void happened(attempt::kind what, const commit& c, const std::string& key, const std::string& detail,
                 std::uint64_t version_before);
   result<std::string> read_value(const entry& value);
