@@ -154,6 +154,45 @@ BOOST_AUTO_TEST_CASE(a_put_whose_asker_is_gone_leaves_an_upload_that_the_next_on
   BOOST_TEST(!find("key")->pending);
 }
 
+// Whoever looked the upload up before, and adopts it now by the id that it saw, must not get chunks that it did not see.
+BOOST_AUTO_TEST_CASE(a_record_that_is_cut_back_goes_by_another_id) {
+  const std::string value = alphabet + alphabet + alphabet;
+  auto hold_after = [this](std::size_t chunks) {
+    door->hold = [this, chunks, written = std::size_t{0}](pad_op op, const pad_address& a) mutable {
+      return op == pad_op::put && is_data(a) && ++written > chunks;
+    };
+  };
+  hold_after(7);
+  auto first = det.system().spawn(put_operation, small_put(index));
+  auto a = ask<put_result>(first, put_atom_v, put_request{"key", bytes::copy_of(value), std::nullopt, {}});
+  det.run_messages();
+  caf::anon_send(first, cancel_atom_v);
+  drain();
+  BOOST_REQUIRE((a->code() == errc::cancelled));
+
+  auto other = value;
+  other[13] = '!';   // in the second chunk
+  hold_after(0);
+  auto b = ask_put(small_put(index), "key", other);
+  det.run_messages();
+  const auto seen = find("key")->pending;
+  BOOST_REQUIRE(seen != nullptr);
+  BOOST_REQUIRE(seen->chunks_done > 2u);
+  auto held = std::exchange(door->held, {});
+  hold_after(4);
+  door->release(std::move(held));
+  det.run_messages();
+  BOOST_REQUIRE(b->pending());
+  const auto now = find("key")->pending;
+  BOOST_REQUIRE(now != nullptr);
+  BOOST_REQUIRE(now->chunks_done > 1u);
+  BOOST_TEST((now->pieces.front()->at(1) != seen->pieces.front()->at(1)));
+  BOOST_TEST(now->id != seen->id);
+  drain();
+  BOOST_TEST(b->value.has_value());
+  BOOST_TEST(value_of(small_get(index), "key") == other);
+}
+
 BOOST_AUTO_TEST_CASE(a_cancelled_put_records_what_is_finished_even_while_a_checkpoint_is_written) {
   door->hold = [this](pad_op op, const pad_address& a) { return op == pad_op::put && is_log(a); };
   auto operation = det.system().spawn(put_operation, small_put(index));
