@@ -72,7 +72,8 @@ BOOST_AUTO_TEST_CASE(flipped_bits_are_an_error_that_names_the_chunk) {
   auto outcome = get("film");
   BOOST_REQUIRE(!outcome);
   BOOST_CHECK(outcome.error().code == errc::decrypt_failed || outcome.error().code == errc::corrupt_record);
-  BOOST_CHECK_MESSAGE(outcome.error().message.find("chunk 0") != std::string::npos, outcome.error().message);
+  // All are damaged; whichever was looked at first is told.
+  BOOST_CHECK_MESSAGE(outcome.error().message.find("chunk ") != std::string::npos, outcome.error().message);
   tamper({});
   BOOST_CHECK(get("film").value() == value_of('a'));
 }
