@@ -147,7 +147,7 @@ struct index_actor_state {
   // Replaces the root pad. `then` gets ok, or pad_conflict when another writer replaced it first (known_root is then
   // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying.
   void replace_root(root next, root_written then);
-  void put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, root_written then);
+  void put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before, root_written then);
   // Best effort: what stays behind is found by purge.
   void learn_root(root_written then);
   void blank_parts(const std::vector<part_ref>& parts);

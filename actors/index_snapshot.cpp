@@ -276,14 +276,14 @@ void index_actor_state::replace_root(root next, root_written then) {
   auto what = std::make_shared<const root>(std::move(next));
   const auto counter = root_counter + 1;
   ask(self, options.background, options.timeout, seal_atom_v, seal_root_job{what, counter})
-      .then([=, this](bytes& record) { put_root(what, counter, std::move(record), then); },
+      .then([=, this](bytes& record) { put_root(what, counter, std::move(record), false, then); },
             [=, this](caf::error& cause) {
               root_busy = false;
               then(fail(from_caf(cause)));
             });
 }
 
-void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record,
+void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before,
                                  root_written then) {
   if (failure) {
     root_busy = false;
@@ -302,13 +302,15 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
           },
           [=, this](caf::error& cause) {
             auto e = from_caf(cause);
-            if (!is_certain_refusal(e.code)) {
-              // It may be there or may come to be: only the same record settles it. Its parts must not be erased before.
-              auto again = [=, this] { put_root(next, counter, record, then); };
+            const auto another_is_there = e.code == errc::pad_conflict || e.code == errc::stale_counter;
+            if (!is_certain_refusal(e.code) || (sent_before && !another_is_there)) {
+              // It may be there or may come to be: only the same record settles it. Its parts must not be erased before. A
+              // refusal of this try says nothing of the ones before.
+              auto again = [=, this] { put_root(next, counter, record, true, then); };
               self->delayed_send(self, options.retry_pause, deferred{again});
               return;
             }
-            if (e.code != errc::pad_conflict && e.code != errc::stale_counter) {
+            if (!another_is_there) {
               root_busy = false;
               return then(fail(std::move(e)));
             }
