@@ -68,8 +68,6 @@ auto opening(self_pointer self) {
 result<void> decoder_options::validate() const {
   if (!keys)
     return fail(errc::invalid_argument, "a decoder needs the owner's keys");
-  if (niceness < 0 || niceness > 19)
-    return fail(errc::invalid_argument, "a decoder's niceness is from 0 to 19");
   return {};
 }
 

@@ -96,8 +96,8 @@ struct index_actor_state {
     std::array<opened_part, 4> waiting;                // of the parts [applied, asked), by number modulo size
   };
   using intake_ptr = std::shared_ptr<part_intake>;
-  // Whether it counts no longer; if it still does, this is what ends it.
-  bool abandon(const intake_ptr& parts);
+  intake_ptr begin_intake(std::size_t count, std::function<error(const error&)> refused, next_step then);
+  bool is_current(const intake_ptr& parts) const { return !parts->abandoned && parts->generation == generation; }
   void take_parts(const intake_ptr& parts);
   void part_arrived(const intake_ptr& parts, std::size_t number, opened_part part);
   void load_parts(std::shared_ptr<const opened_root> from, std::size_t at);

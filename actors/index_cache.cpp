@@ -103,21 +103,8 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
     cache.state = nullptr;
     return false;
   }
-  auto frames = std::make_shared<part_intake>();
-  frames->generation = generation;
-  frames->count = summary.frames.size();
-  frames->refused = [this](const error& e) {
-    return error{errc::index_corrupt, options.cache_path + ".cache: " + e.message};
-  };
-  frames->fetch = [this, state = cache.state](const intake_ptr& to, std::size_t i) {
-    ask(self, options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
-        .then([this, to, i](opened_part& part) { part_arrived(to, i, std::move(part)); },
-              [this, to](caf::error& cause) {
-                if (!abandon(to))
-                  fail_all(from_caf(cause));
-              });
-  };
-  frames->then = [this, from, refused = frames->refused] {
+  auto refused = [this](const error& e) { return error{errc::index_corrupt, options.cache_path + ".cache: " + e.message}; };
+  auto finish = [this, from, refused] {
     const auto loaded_from = std::exchange(cache.state, nullptr);
     const auto& loaded = loaded_from->summary();
     cached_sequence = loaded.sequence;
@@ -129,6 +116,15 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
     while (first < from->what.parts.size() && from->what.parts[first].sequence <= loaded.sequence)
       ++first;
     load_parts(from, first);
+  };
+  auto frames = begin_intake(summary.frames.size(), refused, finish);
+  frames->fetch = [this, state = cache.state](const intake_ptr& to, std::size_t i) {
+    ask(self, options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
+        .then([this, to, i](opened_part& part) { part_arrived(to, i, std::move(part)); },
+              [this, to](caf::error& cause) {
+                if (is_current(to))
+                  fail_all(from_caf(cause));
+              });
   };
   take_parts(frames);
   return true;

@@ -151,8 +151,14 @@ void index_actor_state::open_from(const opened_root& opened) {
   });
 }
 
-bool index_actor_state::abandon(const intake_ptr& parts) {
-  return std::exchange(parts->abandoned, true) || parts->generation != generation;
+index_actor_state::intake_ptr index_actor_state::begin_intake(std::size_t count, std::function<error(const error&)> refused,
+                                                              next_step then) {
+  auto parts = std::make_shared<part_intake>();
+  parts->count = count;
+  parts->refused = std::move(refused);
+  parts->then = std::move(then);
+  parts->generation = generation;
+  return parts;
 }
 
 void index_actor_state::take_parts(const intake_ptr& parts) {
@@ -163,7 +169,7 @@ void index_actor_state::take_parts(const intake_ptr& parts) {
 }
 
 void index_actor_state::part_arrived(const intake_ptr& parts, std::size_t number, opened_part part) {
-  if (parts->abandoned || parts->generation != generation)
+  if (!is_current(parts))
     return;
   auto& waiting = parts->waiting;
   waiting[number % waiting.size()] = std::move(part);
@@ -176,30 +182,27 @@ void index_actor_state::part_arrived(const intake_ptr& parts, std::size_t number
 }
 
 void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std::size_t at) {
-  auto parts = std::make_shared<part_intake>();
-  parts->generation = generation;
-  parts->count = from->what.parts.size() - at;
-  parts->refused = [](const error& e) { return e; };
-  parts->then = [this, from] {
+  auto finish = [this, from] {
     if (auto loaded = data.finish_load(from->what.sequence, from->what.next_pad); !loaded)
       return fail_all(loaded.error());
     parts_loaded(*from);
   };
+  auto parts = begin_intake(from->what.parts.size() - at, [](const error& e) { return e; }, finish);
   address_job job{pad_space::part, {}};
   for (auto i = at; i < from->what.parts.size(); ++i)
     job.numbers.push_back(from->what.parts[i].pad.number);
   ask(self, options.decoders, options.timeout, address_atom_v, std::move(job))
       .then(
           [this, parts, from, at](address_list& addresses) {
-            if (parts->generation != generation)
+            if (!is_current(parts))
               return;
             parts->fetch = [this, from, at, addresses = std::move(addresses)](const intake_ptr& to, std::size_t i) {
               fetch_part(to, i, from->what.parts[at + i], addresses[i], from->counter);
             };
             take_parts(parts);
           },
-          [this, g = generation](caf::error& cause) {
-            if (g == generation)
+          [this, parts](caf::error& cause) {
+            if (is_current(parts))
               fail_all(from_caf(cause));
           });
 }
@@ -208,8 +211,9 @@ void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, 
                                    const pad_address& address, std::uint64_t root_counter_then) {
   // A part that is gone was replaced together with the root; if the root is still the same, it is lost.
   auto gone = [this, parts, name = what.pad.number, root_counter_then](const error& e) {
-    if (abandon(parts))
+    if (!is_current(parts))
       return;
+    parts->abandoned = true;
     if (e.code != errc::pad_not_found && e.code != errc::pad_conflict && e.code != errc::corrupt_record)
       return fail_all(e);
     load_root([=, this, g = generation](std::optional<opened_root> now) {
@@ -640,7 +644,6 @@ void index_actor_state::write_commit() {
     return;
   }
   writing = true;
-  gather.wanted = 0;
   gather.began = self->clock().now();
   auto what = std::make_shared<commit>();
   what->sequence = data.sequence() + 1;

@@ -97,14 +97,13 @@ void show_waits(const std::vector<time_span>& waits, machine_witness& witness, s
   std::vector<double> all, beside, lengths;
   for (const auto& stop : stops)
     lengths.push_back(stop.milliseconds());
-  auto next = stops.begin();
+  auto first = stops.begin();   // of those that may still go on when the next wait begins: no stop takes a second
   for (const auto& wait : waits) {
     all.push_back(wait.milliseconds());
-    while (next != stops.end() && next->to < wait.from)
-      ++next;
-    const auto disturbed = std::any_of(next, std::min(next + 8, stops.end()),
-                                       [&](const auto& stop) { return stop.from < wait.to && stop.to > wait.from; });
-    if (!disturbed)
+    while (first != stops.end() && first->from + std::chrono::seconds(1) < wait.from)
+      ++first;
+    const auto last = std::partition_point(first, stops.end(), [&](const auto& stop) { return stop.from < wait.to; });
+    if (std::none_of(first, last, [&](const auto& stop) { return stop.to > wait.from; }))
       beside.push_back(wait.milliseconds());
   }
   std::printf("look-ups while commits and %llu snapshots were written: p50 %.3f ms, p99 %.3f ms, worst %.3f ms of %zu\n",

@@ -388,12 +388,8 @@ void reference::refused(std::size_t number, std::string_view why) {
   a.result = outcome::refused;
   if (a.commits.empty())
     return;
-  // It may be an equal attempt's: one that is still open, or a removal that was taken for one of what was absent already.
-  auto may_be_its = [](const attempt& other) {
-    return other.result == outcome::done ? other.what == attempt::kind::remove : other.result != outcome::refused;
-  };
   for (auto& other : attempts_)
-    if (&other != &a && other.commits.empty() && may_be_its(other)
+    if (&other != &a && other.commits.empty() && other.result != outcome::refused && other.result != outcome::done
         && other.what == a.what && other.key == a.key && other.writer == a.writer && other.content == a.content
         && other.to == a.to && other.begun_at < a.commits.front()) {
       std::swap(other.commits, a.commits);
