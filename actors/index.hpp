@@ -148,8 +148,9 @@ struct index_actor_state {
   // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying.
   void replace_root(root next, root_written then);
   void put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before, root_written then);
-  // Best effort: what stays behind is found by purge.
   void learn_root(root_written then);
+  void root_settled(const root_written& then, result<void> outcome);
+  // Best effort: what stays behind is found by purge.
   void blank_parts(const std::vector<part_ref>& parts);
   void erase_parts(const std::vector<part_ref>& parts);
   void pause_snapshots();

@@ -262,6 +262,7 @@ void index_actor_state::became_open() {
     incoming.forgotten = cache.seen->sequence;
   for (auto& promise : answers)
     promise.deliver(incoming);
+  snapshot_if_due();
   pump();
 }
 
@@ -578,10 +579,10 @@ void index_actor_state::pump() {
     return replace_root(std::move(first), [this](result<void> made) {
       writing = false;
       if (made)
-        return pump();
+        return;
       if (made.error().code == errc::pad_conflict) {
         reload_wanted = true;
-        return pump();
+        return;
       }
       auto refused = std::move(queue);
       queue.clear();

@@ -102,14 +102,12 @@ void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_
       delta_lost(written);
       if (replaced.error().code != errc::pad_conflict)
         pause_snapshots();
-      return pump();
+      return;
     }
     ++counts.snapshots;
     drop(std::move(delta_changes));
     log_bytes_since_root = 0;
     delta_running = false;
-    snapshot_if_due();
-    pump();
   });
 }
 
@@ -185,15 +183,11 @@ void index_actor_state::finish_compaction() {
   }
   next.next_part = next_part;
   replace_root(std::move(next), [this, dropped](result<void> replaced) {
-    if (!replaced) {
-      abandon_compaction();
-      return pump();
-    }
+    if (!replaced)
+      return abandon_compaction();
     ++counts.snapshots;
     compacting.reset();
     blank_parts(dropped);
-    snapshot_if_due();
-    pump();
   });
 }
 
@@ -239,6 +233,8 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
 // fall to a blank of ours that arrives late. A root of unknown outcome may have come to be, and others may have built on it:
 // what the present root names stays.
 void index_actor_state::blank_parts(const std::vector<part_ref>& parts) {
+  if (failure)
+    return;  // nothing is written any more
   seal_blank_job job{pad_space::part, {}};
   for (const auto& part : parts)
     if (std::ranges::find(known_root.parts, part) == known_root.parts.end())
@@ -277,18 +273,21 @@ void index_actor_state::replace_root(root next, root_written then) {
   const auto counter = root_counter + 1;
   ask(self, options.background, options.timeout, seal_atom_v, seal_root_job{what, counter})
       .then([=, this](bytes& record) { put_root(what, counter, std::move(record), false, then); },
-            [=, this](caf::error& cause) {
-              root_busy = false;
-              then(fail(from_caf(cause)));
-            });
+            [=, this](caf::error& cause) { root_settled(then, fail(from_caf(cause))); });
+}
+
+// The one end of every replacement. Snapshots and commits wait while one runs: now they go on.
+void index_actor_state::root_settled(const root_written& then, result<void> outcome) {
+  root_busy = false;
+  then(std::move(outcome));
+  snapshot_if_due();
+  pump();
 }
 
 void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before,
                                  root_written then) {
-  if (failure) {
-    root_busy = false;
-    return;  // nothing is written any more
-  }
+  if (failure)
+    return root_settled(then, fail(*failure));  // nothing is written any more
   ask(self, options.pads, options.timeout, put_atom_v, record)
       .then(
           [=, this](done) {
@@ -297,8 +296,7 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
               known_root = *next;
               root_counter = counter;
             }
-            root_busy = false;
-            then({});
+            root_settled(then, {});
           },
           [=, this](caf::error& cause) {
             auto e = from_caf(cause);
@@ -310,10 +308,8 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
               self->delayed_send(self, options.retry_pause, deferred{again});
               return;
             }
-            if (!another_is_there) {
-              root_busy = false;
-              return then(fail(std::move(e)));
-            }
+            if (!another_is_there)
+              return root_settled(then, fail(std::move(e)));
             learn_root(then);
           });
 }
@@ -322,9 +318,11 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
 void index_actor_state::learn_root(root_written then) {
   load_root(
       [=, this](std::optional<opened_root> theirs) {
-        root_busy = false;
-        if (!theirs)
-          return fail_all({errc::index_corrupt, "the index root was there, and is gone"});
+        if (!theirs) {
+          error gone{errc::index_corrupt, "the index root was there, and is gone"};
+          fail_all(gone);
+          return root_settled(then, fail(std::move(gone)));
+        }
         if (theirs->counter > root_counter) {
           // Whoever learns of a root newer than its own state loads it: a root never goes back.
           if (theirs->what.sequence > data.sequence())
@@ -332,14 +330,13 @@ void index_actor_state::learn_root(root_written then) {
           known_root = theirs->what;
           root_counter = theirs->counter;
         }
-        then(fail(errc::pad_conflict, "another writer replaced the index root"));
-        pump();
+        root_settled(then, fail(errc::pad_conflict, "another writer replaced the index root"));
       },
       [=, this](error e) {
-        if (e.code == errc::index_corrupt) {
-          root_busy = false;
-          return fail_all(std::move(e));
-        }
+        if (e.code == errc::index_corrupt)
+          fail_all(e);
+        if (failure)
+          return root_settled(then, fail(std::move(e)));
         self->delayed_send(self, options.retry_pause, deferred{[=, this] { learn_root(then); }});
       });
 }
