@@ -5,6 +5,7 @@
 #include "actors/index.hpp"
 #include "core/index/codec.hpp"
 #include "core/index/ring.hpp"
+#include "core/index/rules.hpp"
 
 namespace mutant {
 
@@ -666,13 +667,8 @@ void index_actor_state::write_commit() {
 result<void> index_actor_state::add_to_batch(const commit_request& request) {
   for (const auto& condition : request.conditions) {
     const auto* now = batch->find(condition.key);
-    if (condition.version == 0 && now != nullptr)
-      return fail(errc::key_exists, "the key is there already, at version " + std::to_string(now->version));
-    if (condition.version != 0 && (now == nullptr || now->version != condition.version))
-      return fail(errc::version_mismatch,
-                  now == nullptr ? "the key is not there; version " + std::to_string(condition.version) + " was asked for"
-                                 : "the key is at version " + std::to_string(now->version) + "; version "
-                                       + std::to_string(condition.version) + " was asked for");
+    if (auto right = rules::check_version(now != nullptr ? now->version : 0, condition.version); !right)
+      return right;
   }
   for (std::size_t i = 0; i < request.operations.size(); ++i) {
     auto added = batch->add(request.operations[i]);

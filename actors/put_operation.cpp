@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/index/rules.hpp"
+
 namespace mutant {
 
 namespace {
@@ -101,14 +103,9 @@ void put_operation_state::plan(found&& old) {
   if (over)
     return;
   if (request.if_version) {
-    const auto now = old.complete ? old.complete->version : 0;
-    if (*request.if_version == 0 && old.complete)
-      return fail_with({errc::key_exists, "the key is there already, at version " + std::to_string(now)});
-    if (*request.if_version != 0 && now != *request.if_version)
-      return fail_with({errc::version_mismatch, "the key is " + (now == 0 ? std::string("not there")
-                                                                         : "at version " + std::to_string(now))
-                                                    + "; version " + std::to_string(*request.if_version)
-                                                    + " was asked for"});
+    const auto version = old.complete ? old.complete->version : 0;
+    if (auto right = rules::check_version(version, *request.if_version); !right)
+      return fail_with(right.error());
   }
   base = std::move(old.complete);
   chunk_bytes = base && base->chunk_size != 0 ? base->chunk_size : options.chunk_bytes;

@@ -9,6 +9,7 @@
 #include "actors/open_store.hpp"
 #include "actors/pad_pool.hpp"
 #include "actors/worker_pool.hpp"
+#include "core/index/rules.hpp"
 
 namespace mutant {
 
@@ -85,11 +86,15 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
   auto decide = [=](found& now) mutable {
     if (!now.complete && !now.pending)
       return void(promise.deliver(to_caf({errc::key_not_found, "no such key"})));
+    const auto version = now.complete ? now.complete->version : 0;
+    if (request.if_version)
+      if (auto right = rules::check_version(version, *request.if_version); !right)
+        return void(promise.deliver(to_caf(right.error())));
     commit_request change;
     // What is wiped is what was looked up: so that must still be the value when it goes. And where there was only an upload to
     // drop, there must still be no value: another process may have stored one that we have not read of.
     if (request.if_version || request.wipe || !now.complete)
-      change.conditions.push_back({request.key, request.if_version.value_or(now.complete ? now.complete->version : 0)});
+      change.conditions.push_back({request.key, version});
     if (now.complete)
       change.operations.push_back(remove_op{request.key});
     if (now.pending)

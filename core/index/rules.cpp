@@ -118,6 +118,15 @@ result<void> check_upload_head(const upload& u) {
   return {};
 }
 
+result<void> check_version(std::uint64_t version, std::uint64_t wanted) {
+  if (version == wanted)
+    return {};
+  if (wanted == 0)
+    return fail(errc::key_exists, "the key is there already, at version " + text(version));
+  return fail(errc::version_mismatch, "the key is " + (version == 0 ? std::string("not there") : "at version " + text(version))
+                                          + "; version " + text(wanted) + " was asked for");
+}
+
 std::optional<std::uint64_t> find_duplicate(const chunk_list& chunks) {
   std::vector<std::uint64_t> numbers;
   numbers.reserve(chunks.size());

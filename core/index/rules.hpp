@@ -1,6 +1,6 @@
 // What a well-formed key, chunk list, value and upload is: the same for an operation and for a snapshot part.
 //
-// Errors are invalid_argument; a loader turns them into index_corrupt. Pure functions.
+// Errors are invalid_argument unless it says otherwise; a loader turns them into index_corrupt. Pure functions.
 #pragma once
 
 #include <optional>
@@ -30,6 +30,10 @@ result<void> check_value(const entry& value);
 
 // Everything but the chunks: sizes, numbers, done within size.
 result<void> check_upload_head(const upload& u);
+
+// Whether a key that has this version (0: no value) is as a change wants it to be (0: without a value). key_exists,
+// version_mismatch.
+result<void> check_version(std::uint64_t version, std::uint64_t wanted);
 
 // A pad that two chunks of the list use.
 std::optional<std::uint64_t> find_duplicate(const chunk_list& chunks);
