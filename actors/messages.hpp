@@ -209,15 +209,19 @@ struct save_cache_job {
 
 // -- index ---------------------------------------------------------------------------------------------------------------
 
+using pad_list = std::vector<pad_ref>;
+
 struct find_request {
   std::string key;
   bool pin = false;   // keep the entry's pads from being reused until released, or until the asking actor goes down
+  std::uint32_t reserve = 0;   // pads that a new value will want: saves asking for them, if the key has nothing yet
 };
 
 struct found {
   std::optional<entry> complete;
   std::shared_ptr<const upload> pending;
   std::uint64_t pin = 0;  // 0: nothing was pinned
+  pad_list pads;          // reserved; none if the key has something, or if there was trouble, which reserve_atom tells
 };
 
 struct key_condition {
@@ -246,7 +250,6 @@ struct returned_pads {
   std::vector<pad_ref> pads;
   state what = state::unused;
 };
-using pad_list = std::vector<pad_ref>;
 
 struct list_request {
   std::string prefix;

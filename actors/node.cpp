@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <thread>
 
-#include "actors/ask.hpp"
-
 namespace mutant {
 
 namespace {
@@ -28,8 +26,8 @@ result<void> node_options::validate() const {
     return fail(errc::invalid_argument, "a node needs a store");
   if (max_pending_bytes < 2 * max_record_bytes)
     return fail(errc::invalid_argument, "a node must be allowed to hold 8 MiB of pending writes at least");
-  if (verifiers > 1024 || timeout.count() <= 0)
-    return fail(errc::invalid_argument, "a node has at most 1024 verifiers, and a timeout");
+  if (verifiers > 1024)
+    return fail(errc::invalid_argument, "a node has at most 1024 verifiers");
   return {};
 }
 
@@ -117,7 +115,7 @@ void node_state::verify(std::vector<write> batch, verifier_actor by) {
   for (const auto& w : batch)
     job.items.push_back({w.record, w.erases});
   auto writes = std::make_shared<std::vector<write>>(std::move(batch));
-  ask(self, by, options.timeout, verify_atom_v, std::move(job))
+  self->request(by, caf::infinite, verify_atom_v, std::move(job))
       .then(
           [this, writes, by](verify_result& verdicts) {
             idle.push_back(by);
@@ -145,7 +143,7 @@ void node_state::admit(write w, const record_header& header) {
     return store(std::move(w));
   // That may be old news, or the write may replace a record that is as large.
   auto held = std::make_shared<write>(std::move(w));
-  ask(self, options.store, options.timeout, stats_atom_v)
+  self->request(options.store, caf::infinite, stats_atom_v)
       .then(
           [this, held, header, asked = written_bytes](const pad_store_stats& stats) {
             if (asked >= written_then) {
@@ -169,7 +167,7 @@ void node_state::admit_exactly(write w, const record_header& header) {
                                               + std::to_string(options.max_bytes)
                                               + "; remove values, or use another store"});
   };
-  ask(self, options.store, options.timeout, head_atom_v, pad_query{header.address})
+  self->request(options.store, caf::infinite, head_atom_v, pad_query{header.address})
       .then(
           [decide](const bytes& head) {
             auto stored = parse_header(head);
@@ -198,9 +196,9 @@ void node_state::store(write w) {
     finish(*held, from_caf(e));
   };
   if (held->erases)
-    ask(self, options.store, options.timeout, erase_atom_v, held->record).then(stored, refused);
+    self->request(options.store, caf::infinite, erase_atom_v, held->record).then(stored, refused);
   else
-    ask(self, options.store, options.timeout, put_atom_v, held->record).then(stored, refused);
+    self->request(options.store, caf::infinite, put_atom_v, held->record).then(stored, refused);
 }
 
 void node_state::finish(write& w, const std::optional<error>& e) {

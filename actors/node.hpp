@@ -5,7 +5,8 @@
 // queue never forms where turns no longer count. Pending writes hold at most max_pending_bytes; what comes beyond is
 // `overloaded`. A client below its even share gets its place all the same: the one that holds most loses the writes that it
 // queued last. Reads pass straight through.
-// What a client queued is dropped when it goes down. Ends when the store behind it ends.
+// What a client queued is dropped when it goes down. Ends when the store behind it ends. There is no time limit here: what the
+// store does not answer stays pending, and counts; clients have limits of their own.
 #pragma once
 
 #include <deque>
@@ -21,7 +22,6 @@ struct node_options {
   std::size_t verifiers = 0;                          // 0: one per core
   std::uint64_t max_pending_bytes = 256u << 20;       // at least 8 MiB
   std::uint64_t max_bytes = 0;                        // of all records that the store may come to keep; 0: no limit
-  std::chrono::milliseconds timeout{300'000};         // for the store and the verifiers
   bool detached = true;                               // false: verifiers on the scheduler's threads, for deterministic tests
 
   result<void> validate() const;

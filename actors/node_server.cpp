@@ -124,7 +124,6 @@ result<node_server> node_server::start(caf::actor_system& system, node_server_op
                                   : std::clamp<std::uint64_t>(options.node.max_pending_bytes / 2, 16u << 20, 128u << 20));
   session.greeting_timeout = options.greeting_timeout;
   session.transfer_timeout = options.transfer_timeout;
-  session.timeout = options.node.timeout;
   session.log = options.log;
   listener.max_connections = options.max_connections;
   listener.descriptor = socket->descriptor;

@@ -1,7 +1,5 @@
 #include "actors/node_session.hpp"
 
-#include "actors/ask.hpp"
-
 namespace mutant {
 
 namespace {
@@ -122,7 +120,7 @@ template <class Out, class... Args>
 void node_session_state::ask(const wire::header& head, wire::content what, cost holds, Args&&... args) {
   ++requests;
   charged_bytes += holds.charge;
-  mutant::ask(self, options.node, options.timeout, std::forward<Args>(args)...)
+  self->request(options.node, caf::infinite, std::forward<Args>(args)...)
       .then(
           [this, head, holds](Out& out_value) {
             if constexpr (std::is_same_v<Out, bytes>) {

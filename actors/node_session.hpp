@@ -27,7 +27,6 @@ struct node_session_options {
   session_budget_ptr budget;                       // of all sessions
   std::chrono::milliseconds greeting_timeout{10'000};
   std::chrono::milliseconds transfer_timeout{30'000};
-  std::chrono::milliseconds timeout{300'000};      // for the node
   log_sink log;
 };
 

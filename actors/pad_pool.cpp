@@ -26,6 +26,7 @@ pad_store_actor spawn_pad_pool(caf::actor_system& system, const pad_worker_optio
   worker_pool_options<pad_store_actor> pool;
   pool.name = "the pad worker pool";
   pool.workers = workers;
+  pool.kept_for_short = workers / 4;
   pool.timeout = options.longest_request() + std::chrono::seconds(10);
   pool.spawn = [&system, mine = options]() mutable -> pad_store_actor {
     mine.seed = mine.seed != 0 ? mine.seed + 1 : random_u64();

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "actors/ask.hpp"
-
 namespace mutant {
 
 namespace {
@@ -18,26 +16,51 @@ error in_doubt(error e) {
   return {errc::timeout, "an earlier try was not answered and may have arrived; the last one said: " + to_string(e), e.detail};
 }
 
+// One timer for all tries, which have the same timeout: CAF's own, one for each request, cost as much as what they guard.
+void watch(self_pointer self) {
+  auto& s = self->state;
+  if (s.watching || s.tries.empty())
+    return;
+  s.watching = true;
+  self->delayed_send(self, s.tries.begin()->second.until - self->clock().now(), deferred{[self] {
+                       auto& state = self->state;
+                       state.watching = false;
+                       while (!state.tries.empty() && state.tries.begin()->second.until <= self->clock().now())
+                         state.take_try(state.tries.begin()->first)({errc::timeout, "no answer came in time"});
+                       watch(self);
+                     }});
+}
+
 // Sends one request until it is answered for good or the tries are used up. doubt: a write of ours was not answered.
 template <class Out, class... Args>
 void attempt(self_pointer self, caf::typed_response_promise<Out> promise, unsigned failed, bool doubt, Args... args) {
-  auto& options = self->state.options;
-  ask(self, options.store, options.timeout, args...)
-      .then([promise](Out& out) mutable { promise.deliver(std::move(out)); },
-            [self, promise, failed, doubt, args...](caf::error& cause) mutable {
-              auto e = from_caf(cause);
-              if (!is_transient(e.code) || failed + 1 >= self->state.options.tries) {
-                if (is_transient(e.code) && failed > 0)
-                  e.message += " (given up after " + std::to_string(failed + 1) + " tries)";
-                promise.deliver(to_caf(doubt ? in_doubt(std::move(e)) : e));
-                return;
-              }
-              doubt = doubt || (std::is_same_v<Out, done> && e.code != errc::overloaded);
-              auto again = [self, promise, failed, doubt, args...]() mutable {
-                attempt(self, promise, failed + 1, doubt, args...);
-              };
-              self->delayed_send(self, self->state.pause_after(failed + 1), deferred{again});
-            });
+  auto& s = self->state;
+  const auto number = ++s.last_try;
+  auto not_done = [self, promise, failed, doubt, args...](error e) mutable {
+    if (!is_transient(e.code) || failed + 1 >= self->state.options.tries) {
+      if (is_transient(e.code) && failed > 0)
+        e.message += " (given up after " + std::to_string(failed + 1) + " tries)";
+      promise.deliver(to_caf(doubt ? in_doubt(std::move(e)) : e));
+      return;
+    }
+    doubt = doubt || (std::is_same_v<Out, done> && e.code != errc::overloaded);
+    auto again = [self, promise, failed, doubt, args...]() mutable {
+      attempt(self, promise, failed + 1, doubt, args...);
+    };
+    self->delayed_send(self, self->state.pause_after(failed + 1), deferred{again});
+  };
+  s.tries.emplace(number, pad_worker_state::unanswered_try{self->clock().now() + s.options.timeout, std::move(not_done)});
+  self->request(s.options.store, caf::infinite, args...)
+      .then(
+          [self, promise, number](Out& out) mutable {
+            if (self->state.take_try(number))
+              promise.deliver(std::move(out));
+          },
+          [self, number](caf::error& cause) {
+            if (auto then = self->state.take_try(number))
+              then(from_caf(cause));
+          });
+  watch(self);
 }
 
 template <class Out, class... Args>
@@ -73,6 +96,11 @@ std::chrono::milliseconds pad_worker_state::pause_after(unsigned failed) {
   random = random * 6364136223846793005u + 1442695040888963407u;
   auto half = pause / 2;
   return std::chrono::milliseconds(half + static_cast<std::int64_t>((random >> 33) % static_cast<std::uint64_t>(half + 1)));
+}
+
+std::function<void(error)> pad_worker_state::take_try(std::uint64_t number) {
+  auto found = tries.extract(number);
+  return found ? std::move(found.mapped().failed) : nullptr;
 }
 
 pad_worker_actor::behavior_type pad_worker(self_pointer self, pad_worker_options options) {

@@ -5,6 +5,9 @@
 // says that nothing was written.
 #pragma once
 
+#include <functional>
+#include <map>
+
 #include "actors/interfaces.hpp"
 
 namespace mutant {
@@ -24,11 +27,22 @@ struct pad_worker_options {
 
 struct pad_worker_state {
   static inline const char* name = "pad_worker";
+  // One that the store has not answered.
+  struct unanswered_try {
+    caf::actor_clock::time_point until;
+    std::function<void(error)> failed;
+  };
+
   pad_worker_options options;
   std::uint64_t random = 0;
+  std::uint64_t last_try = 0;
+  std::map<std::uint64_t, unanswered_try> tries;   // by number, so by age
+  bool watching = false;                           // a look at the clock is due
 
   // Half to all of the pause that follows this many failed tries.
   std::chrono::milliseconds pause_after(unsigned failed);
+  // What to do if this try failed; nothing: it was given up before, and this answer comes too late.
+  std::function<void(error)> take_try(std::uint64_t number);
 };
 
 // The pad store's interface, and the worker's own messages to itself.

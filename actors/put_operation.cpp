@@ -69,7 +69,9 @@ void put_operation_state::start(put_request r, caf::typed_response_promise<put_r
 void put_operation_state::look_up() {
   if (auto opened = open_source(); !opened)
     return fail_with(opened.error());
-  self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false})
+  // A value of one chunk has a pad of its own, most likely.
+  const auto one_chunk = size && *size > options.inline_bytes && *size <= options.chunk_bytes;
+  self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false, one_chunk ? 1u : 0u})
       .then([this](found& old) { plan(std::move(old)); }, failing());
 }
 
@@ -100,8 +102,9 @@ result<void> put_operation_state::check_source() const {
 
 // Decides how the value is cut and what of it may be there already.
 void put_operation_state::plan(found&& old) {
+  spare_pads.insert(spare_pads.end(), old.pads.begin(), old.pads.end());
   if (over)
-    return;
+    return give_back_pads();
   if (request.if_version) {
     const auto version = old.complete ? old.complete->version : 0;
     if (auto right = rules::check_version(version, *request.if_version); !right)

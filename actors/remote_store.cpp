@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "actors/ask.hpp"
-
 namespace mutant {
 
 namespace {
@@ -62,11 +60,10 @@ caf::result<Out> remote_store_state::take(std::size_t charge, bool reads, Args..
   j->started = self->clock().now();
   j->fail = [promise](const error& e) mutable { promise.deliver(to_caf(e)); };
   j->go = [this, promise, args...](std::size_t at, const job_ptr& me) {
-    // The link answers in time, or goes down; this is for the case that it does neither.
-    const auto patience = options.request_timeout + std::chrono::seconds(10);
+    // Without a timer: the link answers in time, or goes down, and with it all that is in flight.
     const auto flight = ++last_flight;
     nodes[at].in_flight.emplace(flight, me);
-    ask(self, caf::actor_cast<pad_store_actor>(nodes[at].link), patience, args...)
+    self->request(caf::actor_cast<pad_store_actor>(nodes[at].link), caf::infinite, args...)
         .then(
             [this, promise, at, flight](Out& out) mutable {
               if (!landed(at, flight))

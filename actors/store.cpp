@@ -18,6 +18,8 @@ namespace {
 using self_pointer = store_self_actor::stateful_pointer<store_state>;
 
 constexpr std::size_t file_writers = 4;
+// Of a decoder: small pads, commits. A chunk is long work.
+constexpr std::size_t short_jobs_in_hand = 4;
 // Snapshots are cut and sealed while look-ups and commits go on, which must not wait for a core because of them.
 constexpr int background_niceness = 10;
 
@@ -291,10 +293,12 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   auto pads = spawn_pad_pool(system, config.worker, config.pad_workers);
   made.supervised.push_back(caf::actor_cast<caf::actor>(pads));
 
-  auto spawn_decoders = [&](const char* name, std::size_t workers, int niceness) -> decoder_actor {
+  auto spawn_decoders = [&](const char* name, std::size_t workers, std::size_t more_for_short, int niceness) -> decoder_actor {
     worker_pool_options<decoder_actor> pool;
     pool.name = name;
-    pool.workers = workers;
+    pool.workers = workers + more_for_short;
+    pool.kept_for_short = more_for_short;
+    pool.max_in_hand = short_jobs_in_hand;
     decode.niceness = detached ? niceness : 0;
     pool.spawn = [&system, decode, detached]() -> decoder_actor {
       return detached ? system.spawn<caf::detached>(decoder, decode) : system.spawn(decoder, decode);
@@ -303,7 +307,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     made.supervised.push_back(caf::actor_cast<caf::actor>(all));
     return all;
   };
-  auto decoder_pool = spawn_decoders("the decoder pool", decoders, 0);
+  auto decoder_pool = spawn_decoders("the decoder pool", decoders, 1, 0);
 
   worker_pool_options<file_writer_actor> writing;
   writing.name = "the file writers";
@@ -323,7 +327,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   config.index.accept_rollback = config.accept_rollback;
   config.index.pads = pads;
   config.index.decoders = decoder_pool;
-  config.index.background = spawn_decoders("the background decoder", 1, background_niceness);
+  config.index.background = spawn_decoders("the background decoder", 1, 0, background_niceness);
   if (config.index.writer == writer_id{})
     random_fill(config.index.writer);
   if (auto valid = config.index.validate(); !valid)

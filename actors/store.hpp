@@ -31,8 +31,8 @@ struct store_config {
   std::string cache_directory;         // where this machine remembers the index; empty: nowhere
   bool accept_rollback = false;        // take the store as it is, whatever was seen of it before
 
-  std::size_t decoders = 0;            // 0: one per core
-  std::size_t pad_workers = 16;        // requests to the pad store at a time
+  std::size_t decoders = 0;            // 0: one per core; one more serves small values only
+  std::size_t pad_workers = 32;        // requests to the pad store at a time
   std::size_t window = 0;              // chunks under way per operation; 0: decoders and a few more
   std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;

@@ -1,13 +1,17 @@
 // Hands work to whoever is idle, first come first served, behind the workers' own interface.
 //
-// One message at a time goes to a worker, so nothing queues behind a slow one while another is idle. What is short does not
-// wait for what is long, either: work on more than short_work_bytes (see bytes_of) stands in a lane of its own, from which one
-// goes ahead at the latest after max_short_in_a_row of the other. So a commit or a small value takes its turn among the chunks
-// of many uploads. Shape: at most max_queued messages in both lanes together (overloaded beyond), N workers.
+// Nothing queues behind a slow worker while another is idle. What is short does not wait for what is long, either: work on more
+// than short_work_bytes (see bytes_of) stands in a lane of its own, from which one goes ahead at the latest after
+// max_short_in_a_row of the other, and which never has all workers if some are kept for short work. So a commit or a small value
+// takes its turn among the chunks of many uploads, or need not wait for any of them. Shape: at most max_queued messages in both
+// lanes together (overloaded beyond), N workers.
 //
-// A worker that dies is replaced; the message that it held is answered with `unreachable`. What a worker does not answer within
-// `timeout` (and a sixteenth of it) of its start is answered with `timeout`, and that worker gets nothing new until it does
-// answer or goes down. Waiting in the queue does not count.
+// A worker has one message at a time, or up to max_in_hand short ones if it answers them in order: then it need not sleep until
+// the pool has heard of its last answer, which costs more than short work does. Long work goes to the idle only.
+//
+// A worker that dies is replaced; the messages that it held are answered with `unreachable`. What a worker does not answer
+// within `timeout` (and a sixteenth of it) of its start is answered with `timeout`, with what stands behind it, and that worker
+// gets nothing new until it does answer or goes down. Waiting in the queue does not count.
 #pragma once
 
 #include <algorithm>
@@ -31,12 +35,16 @@ inline std::size_t bytes_of(const bytes& record) noexcept { return record.size()
 inline std::size_t bytes_of(const seal_chunk_job& job) noexcept { return job.length; }
 inline std::size_t bytes_of(const compare_chunk_job& job) noexcept { return job.length; }
 inline std::size_t bytes_of(const open_chunk_job& job) noexcept { return job.record.size(); }
+inline std::size_t bytes_of(const open_commit_job& job) noexcept { return job.record.size(); }
+inline std::size_t bytes_of(const open_part_job& job) noexcept { return job.record.size(); }
 inline std::size_t bytes_of(const write_job& job) noexcept { return job.plaintext.size(); }
 
 template <class Worker>
 struct worker_pool_options {
   std::string name;
   std::size_t workers = 1;
+  std::size_t kept_for_short = 0;  // of the workers: long work leaves so many free
+  std::size_t max_in_hand = 1;     // above 1 only for workers that answer in the order of their messages
   std::size_t max_queued = 65536;
   std::chrono::milliseconds timeout{120'000};
   std::function<Worker()> spawn;   // makes one worker; called in the pool's own context, again for each that died
@@ -53,16 +61,19 @@ struct worker_pool_state {
     std::function<void(const Worker&)> run;
     std::function<void(const error&)> fail;
   };
-  struct busy_worker {
-    Worker worker;
+  struct job_in_hand {
     std::function<void(const error&)> fail;    // empty: answered with timeout already
-    caf::actor_clock::time_point until;
+    caf::actor_clock::time_point until;        // of the first: the others have not begun
+    bool is_long = false;
+  };
+  struct station {
+    Worker worker;
+    std::deque<job_in_hand> in_hand;           // in the order in which they were sent
   };
 
   static inline const char* name = "worker_pool";
   worker_pool_options<Worker> options;
-  std::vector<Worker> idle;
-  std::vector<busy_worker> busy;
+  std::vector<station> stations;
   std::deque<job> waiting;                     // short work
   std::deque<job> waiting_long;
   unsigned short_in_a_row = 0;
@@ -78,59 +89,80 @@ struct pool_logic {
   static void add_worker(self_pointer self) {
     auto worker = self->state.options.spawn();
     self->monitor(worker);
-    self->state.idle.push_back(std::move(worker));
+    self->state.stations.push_back({std::move(worker), {}});
   }
 
-  static auto next(worker_pool_state<Worker>& s) {
-    const auto long_turn = s.waiting.empty() || (!s.waiting_long.empty() && s.short_in_a_row >= max_short_in_a_row);
-    s.short_in_a_row = long_turn ? 0 : s.short_in_a_row + 1;
-    auto& lane = long_turn ? s.waiting_long : s.waiting;
-    auto work = std::move(lane.front());
-    lane.pop_front();
-    return work;
+  static bool long_turn(const worker_pool_state<Worker>& s) {
+    return s.waiting.empty() || (!s.waiting_long.empty() && s.short_in_a_row >= max_short_in_a_row && has_room_for_long(s));
+  }
+
+  static bool has_room_for_long(const worker_pool_state<Worker>& s) {
+    const auto busy_with_it = std::ranges::count_if(
+        s.stations, [](const auto& at) { return !at.in_hand.empty() && at.in_hand.front().is_long; });
+    return static_cast<std::size_t>(busy_with_it) < s.options.workers - std::min(s.options.kept_for_short, s.options.workers - 1);
+  }
+
+  // The one with the least in hand that can take such work now; null: none.
+  static auto* station_for(worker_pool_state<Worker>& s, bool is_long) {
+    typename worker_pool_state<Worker>::station* best = nullptr;
+    for (auto& at : s.stations) {
+      const auto takes = at.in_hand.empty()
+                         || (!is_long && at.in_hand.size() < s.options.max_in_hand && at.in_hand.front().fail
+                             && !at.in_hand.front().is_long);
+      if (takes && (best == nullptr || at.in_hand.size() < best->in_hand.size()))
+        best = &at;
+    }
+    return best;
   }
 
   static void dispatch(self_pointer self) {
     auto& s = self->state;
-    while (!s.idle.empty() && !(s.waiting.empty() && s.waiting_long.empty())) {
-      auto worker = std::move(s.idle.back());
-      s.idle.pop_back();
-      auto work = next(s);
-      s.busy.push_back({worker, std::move(work.fail), self->clock().now() + s.options.timeout});
-      work.run(worker);
+    while (!s.waiting.empty() || !s.waiting_long.empty()) {
+      const auto is_long = long_turn(s);
+      auto* to = is_long && !has_room_for_long(s) ? nullptr : station_for(s, is_long);
+      if (to == nullptr)
+        break;
+      s.short_in_a_row = is_long ? 0 : s.short_in_a_row + 1;
+      auto& lane = is_long ? s.waiting_long : s.waiting;
+      auto work = std::move(lane.front());
+      lane.pop_front();
+      to->in_hand.push_back({std::move(work.fail), self->clock().now() + s.options.timeout, is_long});
+      work.run(to->worker);
     }
     watch(self);
   }
 
   static void finished(self_pointer self, const Worker& worker) {
     auto& s = self->state;
-    // A worker that went down meanwhile is in neither list.
-    if (std::erase_if(s.busy, [&](const auto& b) { return b.worker == worker; }) != 0)
-      s.idle.push_back(worker);
+    // A worker that went down meanwhile is not there any more.
+    auto at = std::ranges::find(s.stations, worker, &worker_pool_state<Worker>::station::worker);
+    if (at != s.stations.end() && !at->in_hand.empty()) {
+      at->in_hand.pop_front();
+      if (!at->in_hand.empty())
+        at->in_hand.front().until = self->clock().now() + s.options.timeout;
+    }
     dispatch(self);
   }
 
   static void replace(self_pointer self, const caf::actor_addr& gone) {
     auto& s = self->state;
-    auto is_gone = [&](const Worker& w) { return caf::actor_cast<caf::actor_addr>(w) == gone; };
-    auto lost = std::erase_if(s.idle, is_gone);
-    auto at = std::ranges::find_if(s.busy, [&](const auto& b) { return is_gone(b.worker); });
-    if (at != s.busy.end()) {
-      auto fail = std::move(at->fail);
-      s.busy.erase(at);
-      ++lost;
-      if (fail)
-        fail({errc::unreachable, "a worker of " + s.options.name + " died over the request"});
-    }
-    if (lost != 0)
+    auto at = std::ranges::find_if(s.stations,
+                                   [&](const auto& x) { return caf::actor_cast<caf::actor_addr>(x.worker) == gone; });
+    if (at != s.stations.end()) {
+      auto lost = std::move(at->in_hand);
+      s.stations.erase(at);
+      for (auto& j : lost)
+        if (j.fail)
+          j.fail({errc::unreachable, "a worker of " + s.options.name + " died over the request"});
       add_worker(self);
+    }
     dispatch(self);
   }
 
   // One look at the clock for all, instead of a timer for each request.
   static void watch(self_pointer self) {
     auto& s = self->state;
-    auto unanswered = std::ranges::any_of(s.busy, [](const auto& b) { return b.fail != nullptr; });
+    auto unanswered = std::ranges::any_of(s.stations, [](const auto& x) { return !x.in_hand.empty() && x.in_hand.front().fail; });
     if (s.watching || !unanswered)
       return;
     s.watching = true;
@@ -143,9 +175,12 @@ struct pool_logic {
 
   static void time_out(self_pointer self) {
     auto& s = self->state;
-    for (auto& b : s.busy)
-      if (b.fail && b.until <= self->clock().now())
-        std::exchange(b.fail, nullptr)({errc::timeout, "a worker of " + s.options.name + " did not answer in time"});
+    for (auto& x : s.stations) {
+      if (x.in_hand.empty() || !x.in_hand.front().fail || x.in_hand.front().until > self->clock().now())
+        continue;
+      for (auto& j : x.in_hand)
+        std::exchange(j.fail, nullptr)({errc::timeout, "a worker of " + s.options.name + " did not answer in time"});
+    }
   }
 
   // The handler for one message of the interface.
@@ -217,10 +252,8 @@ typename worker_pool_actor<Worker>::behavior_type worker_pool(typename detail::p
   self->state.options = std::move(options);
   self->set_down_handler([self](caf::down_msg& down) { logic::replace(self, down.source); });
   self->set_exit_handler([self](caf::exit_msg& exit) {
-    for (auto& worker : self->state.idle)
-      self->send_exit(worker, exit.reason);
-    for (auto& b : self->state.busy)
-      self->send_exit(b.worker, exit.reason);
+    for (auto& at : self->state.stations)
+      self->send_exit(at.worker, exit.reason);
     self->quit(exit.reason);
   });
   for (std::size_t i = 0; i < self->state.options.workers; ++i)

@@ -28,6 +28,7 @@ struct settings {
   std::string url;
   std::uint64_t size_mib = 1024;
   std::size_t depth = 16;
+  std::size_t window = 0;   // chunks under way in one put or get; 0: what a store has by itself
   std::size_t rounds = 5;
   double load_seconds = 0;
 };
@@ -173,6 +174,7 @@ void measure_values(const settings& s, const std::string& url, const std::string
   options.store.owner.value[0] = std::byte{9};
   options.store.url = url;
   options.store.pad_workers = s.depth;
+  options.store.window = s.window;
   auto client = must(client::open(std::move(options)), "open");
   auto begin = steady::now();
   const auto stored = must(client.put_file("file", file), "put");
@@ -340,6 +342,8 @@ int main(int argc, char** argv) {
       s.size_mib = std::strtoull(argv[++i], nullptr, 10);
     } else if (word == "--depth" && value != nullptr) {
       s.depth = std::max<std::size_t>(1, std::strtoull(argv[++i], nullptr, 10));
+    } else if (word == "--window" && value != nullptr) {
+      s.window = std::strtoull(argv[++i], nullptr, 10);
     } else if (word == "--rounds" && value != nullptr) {
       s.rounds = std::max<std::size_t>(1, std::strtoull(argv[++i], nullptr, 10));
     } else if (word == "--load" && value != nullptr) {

@@ -94,24 +94,13 @@ double overwrite_seconds(client& c, std::uint64_t keys, std::uint64_t count, std
 
 void show_waits(const std::vector<time_span>& waits, machine_witness& witness, std::uint64_t snapshots) {
   const auto stops = witness.stops();
-  std::vector<double> all, beside, lengths;
-  for (const auto& stop : stops)
-    lengths.push_back(stop.milliseconds());
-  auto first = stops.begin();   // of those that may still go on when the next wait begins: no stop takes a second
-  for (const auto& wait : waits) {
-    all.push_back(wait.milliseconds());
-    while (first != stops.end() && first->from + std::chrono::seconds(1) < wait.from)
-      ++first;
-    const auto last = std::partition_point(first, stops.end(), [&](const auto& stop) { return stop.from < wait.to; });
-    if (std::none_of(first, last, [&](const auto& stop) { return stop.to > wait.from; }))
-      beside.push_back(wait.milliseconds());
-  }
+  auto all = milliseconds_of(waits), lengths = milliseconds_of(stops), undisturbed = beside(waits, stops);
   std::printf("look-ups while commits and %llu snapshots were written: p50 %.3f ms, p99 %.3f ms, worst %.3f ms of %zu\n",
               static_cast<unsigned long long>(snapshots), percentile(all, 0.5), percentile(all, 0.99), percentile(all, 1),
               all.size());
   if (witness.is_reliable())
     std::printf("  the machine stopped a core %zu times, for %.3f ms at most; the worst look-up beside that %.3f ms of %zu\n",
-                lengths.size(), percentile(lengths, 1), percentile(beside, 1), beside.size());
+                lengths.size(), percentile(lengths, 1), percentile(undisturbed, 1), undisturbed.size());
   else
     std::printf("  whether the machine stopped meanwhile cannot be told without the right to real-time priority\n");
 }

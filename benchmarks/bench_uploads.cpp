@@ -5,7 +5,8 @@
 //                 [--only concurrent,sizes] [--max-size-mib 4096]
 //
 //   concurrent   one upload of --size-mib MiB, and --uploads of an equal share each, in turn; a probe gets a small value
-//                again and again (a millisecond apart), inlined in the index and in a pad of its own
+//                again and again (a millisecond apart), inlined in the index and in a pad of its own; also told for those
+//                gets alone during which the machine stopped no core (witness.hpp)
 //   sizes        put, and get to /dev/null, of 16 MiB, 64 MiB … --max-size-mib, nanoseconds a byte. The source is a sparse
 //                file: its reads fill the page cache without a disk, at any size; what is sealed and written is the same
 //                work for any bytes. Small values are put several times, so that what is timed lasts as long.
@@ -18,6 +19,7 @@
 
 #include "actors/client.hpp"
 #include "benchmarks/clients.hpp"
+#include "benchmarks/witness.hpp"
 #include "core/files.hpp"
 
 using namespace mutant;
@@ -91,7 +93,7 @@ double put_at_once(client& c, const std::string& prefix, const std::vector<file_
 
 // -- the probe -----------------------------------------------------------------------------------------------------------
 
-using waits = std::vector<double>;   // milliseconds
+using waits = std::vector<time_span>;
 
 // Gets the key, waits a millisecond, gets it again. Every answer's time goes to `into`, which is read when it has ended. A long
 // wait also counts for the gets that were due meanwhile, a millisecond less each: who asks again only after the answer would
@@ -106,10 +108,9 @@ caf::behavior probe(caf::event_based_actor* self, store_actor store, std::string
     self->request(store, caf::infinite, get_atom_v, std::move(request))
         .then(
             [=](get_result&) {
-              auto wait = seconds_since(start) * 1e3;
-              do
-                into->push_back(wait);
-              while (--wait > 0);
+              const auto end = steady::now();
+              for (auto due = start; due < end; due += std::chrono::milliseconds(1))
+                into->push_back({due, end});
               again();
             },
             or_end("the probe's get"));
@@ -152,20 +153,27 @@ void concurrent(const settings& s, const work_directory& work, report& out) {
   const std::vector<std::string> small{"inlined", "pad"};
   must(c.put("inlined", bytes::copy_of(std::string(100, 'i'))), "put");
   must(c.put("pad", bytes::copy_of(std::string(2000, 'p'))), "put");
-  std::vector<double> one, many, inlined_p50, inlined_p99, pad_p50, pad_p99;
+  std::vector<double> one, many, inlined_p50, inlined_p99, pad_p50, pad_p99, pad_undisturbed, stops, longest_stop;
+  bool reliable = true;
   for (std::size_t r = 0; r < s.rounds; ++r) {
     {
       probes running(c, small);
       one.push_back(put_at_once(c, "whole", whole, each * s.uploads) / 1e6);
       running.end();
     }
+    machine_witness witness;
     probes running(c, small);
     many.push_back(put_at_once(c, "share", shares, each) / 1e6);
-    auto seen = running.end();
-    inlined_p50.push_back(percentile(seen[0], 0.5));
-    inlined_p99.push_back(percentile(seen[0], 0.99));
-    pad_p50.push_back(percentile(seen[1], 0.5));
-    pad_p99.push_back(percentile(seen[1], 0.99));
+    const auto seen = running.end();
+    const auto stopped = witness.stops();
+    reliable = reliable && witness.is_reliable();
+    inlined_p50.push_back(percentile(milliseconds_of(seen[0]), 0.5));
+    inlined_p99.push_back(percentile(milliseconds_of(seen[0]), 0.99));
+    pad_p50.push_back(percentile(milliseconds_of(seen[1]), 0.5));
+    pad_p99.push_back(percentile(milliseconds_of(seen[1]), 0.99));
+    pad_undisturbed.push_back(percentile(beside(seen[1], stopped), 0.99));
+    stops.push_back(static_cast<double>(stopped.size()));
+    longest_stop.push_back(percentile(milliseconds_of(stopped), 1));
     // What is there would only be compared the next time.
     must(c.remove("whole0"), "remove");
     for (std::size_t i = 0; i < s.uploads; ++i)
@@ -179,6 +187,11 @@ void concurrent(const settings& s, const work_directory& work, report& out) {
   out.add("get_inlined_p99_ms", "a small get meanwhile, inlined, p99", inlined_p99, "ms", 10.0, true);
   out.add("get_pad_p50_ms", "a small get meanwhile, a pad of its own, p50", pad_p50, "ms");
   out.add("get_pad_p99_ms", "a small get meanwhile, a pad of its own, p99", pad_p99, "ms", 10.0, true);
+  if (!reliable)
+    return out.note("whether the machine stopped meanwhile cannot be told without the right to real-time priority\n");
+  out.add("get_pad_p99_undisturbed_ms", "  of those while no core was stopped", pad_undisturbed, "ms");
+  out.add("machine_stops", "  stops of a core by the machine, of 1 ms or more", stops, "");
+  out.add("machine_stop_longest_ms", "  the longest of them", longest_stop, "ms");
 }
 
 // -- cost against size -----------------------------------------------------------------------------------------------------

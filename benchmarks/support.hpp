@@ -70,6 +70,10 @@ T percentile(std::vector<T>& values, double part) {
   const auto at = static_cast<std::size_t>(part * static_cast<double>(values.size()));
   return values[std::min(at, values.size() - 1)];
 }
+template <class T>
+T percentile(std::vector<T>&& values, double part) {
+  return percentile(values, part);
+}
 
 // One line: the median, and the spread over the rounds.
 inline void show(const std::string& what, const std::vector<double>& values, const char* unit) {

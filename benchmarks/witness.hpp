@@ -24,6 +24,27 @@ struct time_span {
   double milliseconds() const { return std::chrono::duration<double, std::milli>(to - from).count(); }
 };
 
+inline std::vector<double> milliseconds_of(const std::vector<time_span>& spans) {
+  std::vector<double> out;
+  for (const auto& span : spans)
+    out.push_back(span.milliseconds());
+  return out;
+}
+
+// Those of the waits, in milliseconds, during which the machine stopped no core. Both in the order in which they began.
+inline std::vector<double> beside(const std::vector<time_span>& waits, const std::vector<time_span>& stops) {
+  std::vector<double> out;
+  auto first = stops.begin();   // of those that may still go on when the next wait begins: no stop takes a second
+  for (const auto& wait : waits) {
+    while (first != stops.end() && first->from + std::chrono::seconds(1) < wait.from)
+      ++first;
+    const auto last = std::partition_point(first, stops.end(), [&](const auto& stop) { return stop.from < wait.to; });
+    if (std::none_of(first, last, [&](const auto& stop) { return stop.to > wait.from; }))
+      out.push_back(wait.milliseconds());
+  }
+  return out;
+}
+
 class machine_witness {
  public:
   machine_witness() {

@@ -81,6 +81,10 @@ large_block_cache& cache() {
 
 }  // namespace
 
+struct adopted_block : byte_block {
+  std::shared_ptr<const void> owner;
+};
+
 byte_block* allocate_block(std::size_t capacity) {
   if (capacity >= large_from_bytes && capacity <= large_capacity_bytes) {
     auto* memory = cache().take();
@@ -89,7 +93,7 @@ byte_block* allocate_block(std::size_t capacity) {
       cache().give_back(memory);
       throw std::bad_alloc();
     }
-    block->large = true;
+    block->from = byte_block::kind::large;
     block->memory = memory;
     block->capacity = large_capacity_bytes;
     return block;
@@ -107,12 +111,15 @@ byte_block* allocate_block(std::size_t capacity) {
 void release_block(byte_block* block) noexcept {
   if (block == nullptr || block->references.fetch_sub(1, std::memory_order_acq_rel) != 1)
     return;
-  if (block->large) {
-    cache().give_back(block->memory);
-    delete block;
-  } else {
-    block->~byte_block();
-    std::free(block);
+  switch (block->from) {
+    case byte_block::kind::large:
+      cache().give_back(block->memory);
+      delete block;
+      return;
+    case byte_block::kind::adopted: delete static_cast<adopted_block*>(block); return;
+    case byte_block::kind::heap:
+      block->~byte_block();
+      std::free(block);
   }
 }
 
@@ -133,7 +140,7 @@ buffer buffer::for_record(std::size_t size_bytes) {
   if (page_bytes + padded < large_from_bytes)
     return buffer(size_bytes);
   result.block_ = allocate_block(page_bytes + padded);
-  auto lead = result.block_->large ? page_bytes - record_header_bytes : 0;
+  auto lead = result.block_->from == byte_block::kind::large ? page_bytes - record_header_bytes : 0;
   result.data_ = result.block_->memory + lead;
   result.size_ = size_bytes;
   return result;
@@ -172,6 +179,21 @@ bytes bytes::copy_of(byte_view view) {
   buffer copy(view.size());
   std::memcpy(copy.data(), view.data(), view.size());
   return std::move(copy).freeze();
+}
+
+bytes bytes::adopt(std::shared_ptr<const void> owner, byte_view view) {
+  if (view.empty() || owner == nullptr)
+    return {};
+  auto* block = new detail::adopted_block;
+  block->from = detail::byte_block::kind::adopted;
+  block->memory = const_cast<std::byte*>(view.data());  // nobody writes there: only buffers are written
+  block->capacity = view.size();
+  block->owner = std::move(owner);
+  bytes result;
+  result.block_ = block;
+  result.data_ = view.data();
+  result.size_ = view.size();
+  return result;
 }
 
 bytes::bytes(const bytes& other) noexcept : block_(other.block_), data_(other.data_), size_(other.size_) {

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -39,7 +40,8 @@ inline unsigned char* uchars(byte_span view) noexcept {
 namespace detail {
 struct byte_block {
   std::atomic<std::uint32_t> references{1};
-  bool large = false;              // came from the large-block free list
+  enum class kind : std::uint8_t { heap, large, adopted };   // large: from the free list
+  kind from = kind::heap;
   std::byte* memory = nullptr;     // what to give back
   std::size_t capacity = 0;        // bytes at memory
 };
@@ -83,6 +85,8 @@ class bytes {
   bytes() = default;
   static bytes copy_of(byte_view view);
   static bytes copy_of(std::string_view text) { return copy_of(as_byte_view(text)); }
+  // Memory that another library filled, without a copy: `owner` keeps it, and nobody may change it any more.
+  static bytes adopt(std::shared_ptr<const void> owner, byte_view view);
 
   bytes(const bytes& other) noexcept;
   bytes(bytes&& other) noexcept;

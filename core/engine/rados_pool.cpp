@@ -181,9 +181,9 @@ void librados_pool::read(const pad_address& pad, std::size_t max_bytes, callback
       return done(fail(errc::pad_not_found, "there is no pad " + short_name(pad) + " in the Ceph pool " + name_));
     if (code < 0)
       return done(fail(explain(code, "reading", pad)));
-    auto content = buffer::for_record(op.read.length());
-    op.read.begin().copy(op.read.length(), reinterpret_cast<char*>(content.data()));
-    done(std::move(content).freeze());
+    auto content = std::make_shared<bufferlist>(std::move(op.read));
+    const auto* first = reinterpret_cast<const std::byte*>(content->c_str());  // in one piece, as it usually came
+    done(bytes::adopt(content, {first, content->length()}));
   };
   submit(std::move(finish), [&](operation& op) {
     return pool_.aio_read(object_name(pad), op.completion, &op.read, max_bytes, 0);

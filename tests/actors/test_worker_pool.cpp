@@ -8,11 +8,13 @@ namespace {
 
 struct pool_fixture : fixture {
   // A pool of gated stores: one gate for all of them.
-  pad_store_actor make(std::size_t workers, std::size_t max_queued = 100) {
+  pad_store_actor make(std::size_t workers, std::size_t max_queued = 100, std::size_t max_in_hand = 1, std::size_t kept = 0) {
     worker_pool_options<pad_store_actor> o;
     o.name = "the pool under test";
     o.workers = workers;
     o.max_queued = max_queued;
+    o.max_in_hand = max_in_hand;
+    o.kept_for_short = kept;
     o.timeout = std::chrono::seconds(60);
     o.spawn = [this] {
       auto worker = det.system().spawn(gated_store, std::static_pointer_cast<pad_engine>(engine), door);
@@ -103,6 +105,92 @@ BOOST_AUTO_TEST_CASE(each_worker_has_one_message_at_a_time) {
   }
   BOOST_TEST(door->most_in_flight == 3u);
   BOOST_TEST(door->counts[pad_op::get] == 10u);
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_gets_some_short_work_ahead_and_nothing_behind_long_work) {
+  auto pool = make(2, 100, 3);
+  hold_everything();
+  const auto put_long = [&] {
+    auto a = ask<done>(pool, put_atom_v, seal_private(keys->data(1000), 1, as_byte_view(std::string(short_work_bytes, 'x'))));
+    det.run_messages();
+    return a;
+  };
+  auto first_long = put_long();
+  BOOST_TEST(door->held.size() == 1u);
+  for (std::uint64_t i = 0; i < 5; ++i)
+    ask_get(pool, i);
+  BOOST_TEST(door->held.size() == 4u);   // the long one, and three for the other worker
+  auto second_long = put_long();
+  BOOST_TEST(door->held.size() == 4u);
+  BOOST_TEST(second_long->pending());
+  while (!door->held.empty()) {
+    BOOST_TEST(door->held.size() <= 6u);
+    door->release_all();
+    det.run_messages();
+  }
+  BOOST_TEST(!first_long->pending());
+  BOOST_TEST(!second_long->pending());
+  BOOST_TEST(door->counts[pad_op::get] == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(long_work_leaves_workers_to_short_work) {
+  auto pool = make(8, 100, 1, 2);
+  hold_everything();
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    ask<done>(pool, put_atom_v, seal_private(keys->data(i), 1, as_byte_view(std::string(short_work_bytes, 'x'))));
+    det.run_messages();
+  }
+  BOOST_TEST(door->held.size() == 6u);
+  ask_get(pool, 1);
+  ask_get(pool, 2);
+  BOOST_TEST(door->held.size() == 8u);
+  while (!door->held.empty()) {
+    door->release_all();
+    det.run_messages();
+  }
+  BOOST_TEST(door->counts[pad_op::put] == 10u);
+}
+
+BOOST_AUTO_TEST_CASE(work_ahead_is_shared_out_evenly) {
+  auto pool = make(3, 100, 3);
+  hold_everything();
+  for (std::uint64_t i = 0; i < 6; ++i)
+    ask_get(pool, i);
+  std::map<caf::actor_addr, std::size_t> each;
+  for (const auto& h : door->held)
+    ++each[h.store];
+  BOOST_TEST(each.size() == 3u);
+  for (const auto& [worker, count] : each)
+    BOOST_TEST(count == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(what_stands_behind_unanswered_work_is_answered_with_it) {
+  auto pool = make(1, 100, 2);
+  hold_everything();
+  auto slow = ask_get(pool, 1);
+  auto behind = ask_get(pool, 2);
+  auto next = ask_get(pool, 3);
+  det.run_for(std::chrono::seconds(66));
+  BOOST_TEST((slow->code() == errc::timeout));
+  BOOST_TEST((behind->code() == errc::timeout));
+  BOOST_TEST(next->pending());
+  BOOST_TEST(door->held.size() == 2u);
+  door->hold = nullptr;
+  door->release_all();
+  det.run_messages();
+  BOOST_TEST((next->code() == errc::pad_not_found));
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_dies_answers_for_all_that_it_had) {
+  auto pool = make(1, 100, 2);
+  hold_everything();
+  auto first = ask_get(pool, 1);
+  auto second = ask_get(pool, 2);
+  caf::anon_send_exit(spawned.front(), caf::exit_reason::kill);
+  det.run_messages();
+  BOOST_TEST((first->code() == errc::unreachable));
+  BOOST_TEST((second->code() == errc::unreachable));
+  BOOST_TEST(spawned.size() == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(beyond_the_queue_work_is_refused_as_overloaded) {

@@ -123,6 +123,22 @@ BOOST_AUTO_TEST_CASE(the_block_cache_can_be_limited_at_any_time) {
   set_large_block_cache_bytes(64u << 20);
 }
 
+BOOST_AUTO_TEST_CASE(adopted_memory_is_kept_as_long_as_any_part_of_it_is_used) {
+  auto owner = std::make_shared<std::string>(300, 'x');
+  std::weak_ptr<std::string> alive = owner;
+  const auto view = as_byte_view(*owner);
+  auto whole = bytes::adopt(std::move(owner), view);
+  BOOST_TEST((whole.data() == view.data()));
+  BOOST_TEST(whole.slack() == 0u);
+  auto part = whole.slice(100, 50);
+  BOOST_TEST(part.slack() == 150u);
+  whole = {};
+  BOOST_TEST(!alive.expired());
+  BOOST_TEST((as_text(part) == std::string(50, 'x')));
+  part = {};
+  BOOST_TEST(alive.expired());
+}
+
 BOOST_AUTO_TEST_CASE(bytes_may_be_shared_between_threads) {
   auto shared = filled(300'000, std::byte{3}).freeze();
   std::vector<std::thread> threads;
