@@ -141,6 +141,9 @@ result<bytes> decoder_state::seal(const seal_root_job& job) const {
   auto plain = encode(*job.what);
   if (plain.size() > max_plaintext_bytes)
     return fail(errc::too_large, "the index root of " + std::to_string(plain.size()) + " bytes does not fit one pad");
+  // All depends on it: nothing is written that could not be read again.
+  if (auto readable = decode_root(plain); !readable)
+    return fail(errc::invalid_argument, "an index root that could not be read again: " + readable.error().message);
   return seal_private(options.keys->root(), job.counter, plain);
 }
 

@@ -95,7 +95,7 @@ void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_
   auto next = known_root;
   next.sequence = sequence;
   next.next_pad = next_pad;
-  next.next_part = next_part;
+  next.next_part = std::max(next_part, known_root.next_part);  // theirs, if another writer's root came in between
   next.parts.insert(next.parts.end(), written.begin(), written.end());
   replace_root(std::move(next), [this, written = std::move(written)](result<void> replaced) {
     if (!replaced) {
@@ -181,7 +181,7 @@ void index_actor_state::finish_compaction() {
     next.sequence = sequence;
     next.next_pad = compacting->next_pad;
   }
-  next.next_part = next_part;
+  next.next_part = std::max(next_part, known_root.next_part);  // theirs, if another writer's root came in between
   replace_root(std::move(next), [this, dropped](result<void> replaced) {
     if (!replaced)
       return abandon_compaction();

@@ -2,9 +2,9 @@
 //
 // Nothing queues behind a slow worker while another is idle. What is short does not wait for what is long, either: work on more
 // than short_work_bytes (see bytes_of) stands in a lane of its own, from which one goes ahead at the latest after
-// max_short_in_a_row of the other, and which never has all workers if some are kept for short work. So a commit or a small value
-// takes its turn among the chunks of many uploads, or need not wait for any of them. Shape: at most max_queued messages in both
-// lanes together (overloaded beyond), N workers.
+// max_short_in_a_row of the other, and which never has all workers if some are kept for short work. So a commit or a small
+// value takes its turn among the chunks of many uploads, or need not wait for any of them. Shape: at most max_queued messages
+// in both lanes together (overloaded beyond), N workers.
 //
 // A worker has one message at a time, or up to max_in_hand short ones if it answers them in order: then it need not sleep until
 // the pool has heard of its last answer, which costs more than short work does. Long work goes to the idle only.
@@ -99,7 +99,8 @@ struct pool_logic {
   static bool has_room_for_long(const worker_pool_state<Worker>& s) {
     const auto busy_with_it = std::ranges::count_if(
         s.stations, [](const auto& at) { return !at.in_hand.empty() && at.in_hand.front().is_long; });
-    return static_cast<std::size_t>(busy_with_it) < s.options.workers - std::min(s.options.kept_for_short, s.options.workers - 1);
+    const auto kept = std::min(s.options.kept_for_short, s.options.workers - 1);
+    return static_cast<std::size_t>(busy_with_it) < s.options.workers - kept;
   }
 
   // The one with the least in hand that can take such work now; null: none.
@@ -162,7 +163,8 @@ struct pool_logic {
   // One look at the clock for all, instead of a timer for each request.
   static void watch(self_pointer self) {
     auto& s = self->state;
-    auto unanswered = std::ranges::any_of(s.stations, [](const auto& x) { return !x.in_hand.empty() && x.in_hand.front().fail; });
+    auto unanswered =
+        std::ranges::any_of(s.stations, [](const auto& x) { return !x.in_hand.empty() && x.in_hand.front().fail; });
     if (s.watching || !unanswered)
       return;
     s.watching = true;

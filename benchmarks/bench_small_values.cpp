@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <random>
 #include <string>
 #include <vector>
@@ -132,17 +131,12 @@ int main(int argc, char** argv) {
   }
   rounds = std::max<std::size_t>(rounds, 1);
   const std::uint64_t per_round = smoke ? 100 : 1000;
-  const auto made = directory.empty();
-  if (made)
-    directory = (std::filesystem::temp_directory_path() / ("bench-" + std::to_string(getpid()))).string();
-  std::filesystem::create_directories(directory);
+  const work_directory work(directory);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::mt19937_64 random(1);
-  std::printf("small values: 20-byte keys, %zu-byte values, %s\n", value().size(), directory.c_str());
+  std::printf("small values: 20-byte keys, %zu-byte values, %s\n", value().size(), work.path().c_str());
 
-  const auto small_dir = directory + "/small", large_dir = directory + "/large";
-  std::filesystem::create_directories(small_dir);
-  std::filesystem::create_directories(large_dir);
+  const auto small_dir = work.make("small"), large_dir = work.make("large");
   {
     // Both sizes are open in one process, and take turns.
     auto small = must(client::open(options_for(small_dir, false)), "open");
@@ -207,7 +201,5 @@ int main(int argc, char** argv) {
                 worked, grown / static_cast<double>(keys) - 20);
     must(c.flush(), "flush");
   }
-  if (made)
-    std::filesystem::remove_all(directory);
   return 0;
 }
