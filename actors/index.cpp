@@ -233,7 +233,8 @@ void index_actor_state::fail_all(error e) {
   if (failure)
     return;
   const auto passes = e.code == errc::timeout || e.code == errc::unreachable || e.code == errc::overloaded
-                      || e.code == errc::io_error || e.code == errc::cancelled;
+                      || e.code == errc::io_error || e.code == errc::cancelled
+                      || (e.code == errc::rollback_detected && seen_by_us);  // a stale answer, or soon a lasting trouble
   ++generation;
   is_open = false;
   writing = true;

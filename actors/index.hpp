@@ -164,6 +164,7 @@ struct index_actor_state {
   void prove_cache(std::shared_ptr<const opened_root> from, next_step then);
   // Loads the cached state if the root can go on from it; false: there is none, or it is too old.
   bool load_from_cache(std::shared_ptr<const opened_root> from);
+  void remember_seen();
   // Looks whether the last commit seen is still in the log; `then` only if it is.
   void check_last_seen(next_step then);
   void learn_last_commit(next_step then);
@@ -205,6 +206,7 @@ struct index_actor_state {
 
   bool cache_opened = false;
   opened_cache cache;                           // its state is dropped after loading
+  bool seen_by_us = false;                      // cache.seen is what this process saw before it loads anew
   bool seen_is_there = false;                   // the last commit seen was found in its slot, before anything was loaded
   std::uint64_t cached_sequence = 0;            // of the state in the cache file
   content_hash last_commit{};                   // payload hash of the record of commit data.sequence(); zero: not known

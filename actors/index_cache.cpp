@@ -132,6 +132,14 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
 
 // -- seen ----------------------------------------------------------------------------------------------------------------
 
+// The state is about to be loaded anew: the store must not show less than this process has seen, either.
+void index_actor_state::remember_seen() {
+  if (data.sequence() == 0 || (cache.seen && cache.seen->sequence >= data.sequence()))
+    return;
+  cache.seen = seen_state{root_counter, data.sequence(), last_commit};
+  seen_by_us = true;
+}
+
 void index_actor_state::check_last_seen(next_step then) {
   if (!cache.seen || options.accept_rollback || cache.seen->sequence == 0)
     return learn_last_commit(std::move(then));
@@ -142,6 +150,7 @@ void index_actor_state::check_last_seen(next_step then) {
     if (data.sequence() == seen.sequence)
       last_commit = hash;
     cache.seen.reset();  // once is enough: from here on our own state says more
+    seen_by_us = false;
     learn_last_commit(then);
   };
   if (seen_is_there)

@@ -68,6 +68,7 @@ void index_actor_state::open() {
   is_open = false;
   writing = true;
   reload_wanted = false;
+  remember_seen();
   serve_syncs();
   if (++restarts > max_restarts)
     return fail_all({errc::timeout, "the index kept changing while it was read; other writers are too busy, try again"});

@@ -391,6 +391,27 @@ BOOST_AUTO_TEST_CASE(a_pinned_value_keeps_its_freed_pads_from_being_used_until_r
   }
 }
 
+// After a fault that passes, the index is read anew: a store that shows an older one then is not believed.
+BOOST_AUTO_TEST_CASE(what_this_process_has_seen_must_be_there_when_the_index_is_read_anew) {
+  auto index = spawn_index();
+  for (const auto* key : {"a", "b", "c"})
+    commit(index, put_inline(key, "value"));
+  missing.insert(log_slot(3));
+  door->refuse = [&, failed = false](pad_op op, const pad_address& a) mutable -> std::optional<error> {
+    if (op != pad_op::get || a != log_slot(4) || std::exchange(failed, true))
+      return std::nullopt;
+    return error{errc::unreachable, "for a moment"};
+  };
+  BOOST_TEST((get_error<sync_report>(index, sync_atom_v).code == errc::unreachable));
+  BOOST_TEST((get_error<found>(index, find_atom_v, find_request{"c", false}).code == errc::rollback_detected));
+  BOOST_TEST((get_error<commit_result>(index, commit_atom_v, put_inline("d", "value")).code == errc::rollback_detected));
+  BOOST_TEST(engine->writes == 4u);   // the root and three commits
+  missing.clear();
+  det.run_for(std::chrono::seconds(10));
+  BOOST_TEST(get<found>(index, find_atom_v, find_request{"c", false}).complete.has_value());
+  BOOST_TEST(commit(index, put_inline("d", "value")) == 4u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace mutant::testing
