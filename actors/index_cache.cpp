@@ -132,9 +132,10 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
 
 // -- seen ----------------------------------------------------------------------------------------------------------------
 
-// The state is about to be loaded anew: the store must not show less than this process has seen, either.
+// The state is about to be loaded anew: the store must not show less than this process has seen, either. What is still to be
+// proven stays: a state that was read meanwhile need not be of the same history.
 void index_actor_state::remember_seen() {
-  if (data.sequence() == 0 || (cache.seen && cache.seen->sequence >= data.sequence()))
+  if (data.sequence() == 0 || cache.seen)
     return;
   cache.seen = seen_state{root_counter, data.sequence(), last_commit};
   seen_by_us = true;
