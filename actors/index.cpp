@@ -52,10 +52,11 @@ found index_actor_state::find(const find_request& request, const caf::strong_act
   if (const auto* pending = data.find_upload(request.key))
     out.pending = std::make_shared<const upload>(*pending);
   const auto* complete = data.find(request.key);
-  if (complete == nullptr && !out.pending && request.reserve != 0)
-    out.pads = reserve(request.reserve, asking).value_or(pad_list{});
-  if (complete == nullptr)
+  if (complete == nullptr) {
+    if (!out.pending && request.reserve != 0)
+      out.pads = reserve(request.reserve, asking).value_or(pad_list{});
     return out;
+  }
   out.complete = *complete;
   if (request.pin && complete->chunks && asking) {
     out.pin = ++last_pin;

@@ -149,6 +149,8 @@ struct index_actor_state {
   void replace_root(root next, root_written then);
   void put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before, root_written then);
   void learn_root(root_written then);
+  // The store holds this root. The one place where known_root changes, but for an index that is not there yet.
+  void know_root(const root& what, std::uint64_t counter);
   void root_settled(const root_written& then, result<void> outcome);
   // Best effort: what stays behind is found by purge.
   void blank_parts(const std::vector<part_ref>& parts);
@@ -256,7 +258,7 @@ struct index_actor_state {
   std::uint64_t delta_load = 0;                 // loads, when the delta under way was begun
   bool root_busy = false;                       // a root is being written
   bool snapshots_paused = false;                // after a failure, for retry_pause
-  std::uint64_t next_part = 0;                  // part pads from here on were never written by us
+  std::uint64_t next_part = 0;                  // part pads from here on: not written by us, not named by known_root
   struct compaction {
     std::shared_ptr<part_cutter> cutter;
     std::uint64_t sequence = 0;

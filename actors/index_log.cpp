@@ -239,9 +239,7 @@ void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, 
 
 // The state is that of the root, or a later one: the rest is in the log.
 void index_actor_state::parts_loaded(const opened_root& from) {
-  known_root = from.what;
-  root_counter = from.counter;
-  next_part = std::max(next_part, known_root.next_part);
+  know_root(from.what, from.counter);
   log_bytes_since_root = 0;
   changes_since = data.sequence();
   read_forward(4, [this] { check_last_seen([this] { became_open(); }); });

@@ -64,7 +64,6 @@ void index_actor_state::purge_parts(bool dry_run, caf::typed_response_promise<st
     promise.deliver(std::uint64_t{0});
     return;
   }
-  next_part = std::max(next_part, known_root.next_part);
   const auto end = next_part + parts_beyond;
   const auto from = known_root.parts_floor - std::min(known_root.parts_floor, parts_again);
   auto look = [this, dry_run, from, end, promise] {

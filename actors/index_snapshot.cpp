@@ -95,7 +95,7 @@ void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_
   auto next = known_root;
   next.sequence = sequence;
   next.next_pad = next_pad;
-  next.next_part = std::max(next_part, known_root.next_part);  // theirs, if another writer's root came in between
+  next.next_part = next_part;
   next.parts.insert(next.parts.end(), written.begin(), written.end());
   replace_root(std::move(next), [this, written = std::move(written)](result<void> replaced) {
     if (!replaced) {
@@ -181,7 +181,7 @@ void index_actor_state::finish_compaction() {
     next.sequence = sequence;
     next.next_pad = compacting->next_pad;
   }
-  next.next_part = std::max(next_part, known_root.next_part);  // theirs, if another writer's root came in between
+  next.next_part = next_part;
   replace_root(std::move(next), [this, dropped](result<void> replaced) {
     if (!replaced)
       return abandon_compaction();
@@ -208,7 +208,6 @@ void index_actor_state::write_parts(part_list parts, bool base, std::uint64_t se
 
 void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t sequence,
                                    std::function<void(result<part_ref>)> then) {
-  next_part = std::max(next_part, known_root.next_part);
   const auto number = next_part++;
   ask(self, options.background, options.timeout, seal_atom_v, seal_part_job{part, number})
       .then(
@@ -221,7 +220,7 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
                         // Another writer took this number: never fight for it.
                         if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
                           return write_part(part, base, sequence, then);
-                        if (e.code == errc::store_full && next_part == number + 1)
+                        if (e.code == errc::store_full && next_part == number + 1 && number >= known_root.next_part)
                           --next_part;  // nothing is there, and a store may stay full for long
                         then(fail(std::move(e)));
                       });
@@ -292,10 +291,8 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
       .then(
           [=, this](done) {
             // The index may have been loaded anew meanwhile, from this root or from one that was built on it.
-            if (counter > root_counter) {
-              known_root = *next;
-              root_counter = counter;
-            }
+            if (counter > root_counter)
+              know_root(*next, counter);
             root_settled(then, {});
           },
           [=, this](caf::error& cause) {
@@ -314,6 +311,12 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
           });
 }
 
+void index_actor_state::know_root(const root& what, std::uint64_t counter) {
+  known_root = what;
+  root_counter = counter;
+  next_part = std::max(next_part, what.next_part);
+}
+
 // Another writer's root is in the place where ours was to be.
 void index_actor_state::learn_root(root_written then) {
   load_root(
@@ -327,8 +330,7 @@ void index_actor_state::learn_root(root_written then) {
           // Whoever learns of a root newer than its own state loads it: a root never goes back.
           if (theirs->what.sequence > data.sequence())
             reload_wanted = true;
-          known_root = theirs->what;
-          root_counter = theirs->counter;
+          know_root(theirs->what, theirs->counter);
         }
         root_settled(then, fail(errc::pad_conflict, "another writer replaced the index root"));
       },
