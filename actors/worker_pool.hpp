@@ -106,6 +106,8 @@ struct pool_logic {
   // The one with the least in hand that can take such work now; null: none.
   static auto* station_for(worker_pool_state<Worker>& s, bool is_long) {
     typename worker_pool_state<Worker>::station* best = nullptr;
+    if (is_long && !has_room_for_long(s))
+      return best;
     for (auto& at : s.stations) {
       const auto takes = at.in_hand.empty()
                          || (!is_long && at.in_hand.size() < s.options.max_in_hand && at.in_hand.front().fail
@@ -120,7 +122,7 @@ struct pool_logic {
     auto& s = self->state;
     while (!s.waiting.empty() || !s.waiting_long.empty()) {
       const auto is_long = long_turn(s);
-      auto* to = is_long && !has_room_for_long(s) ? nullptr : station_for(s, is_long);
+      auto* to = station_for(s, is_long);
       if (to == nullptr)
         break;
       s.short_in_a_row = is_long ? 0 : s.short_in_a_row + 1;

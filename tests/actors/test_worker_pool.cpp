@@ -30,8 +30,23 @@ struct pool_fixture : fixture {
     det.run_messages();
     return a;
   }
+  answer_ptr<done> ask_long_put(const pad_store_actor& pool, std::uint64_t number) {
+    auto a = ask<done>(pool, put_atom_v,
+                       seal_private(keys->data(number), 1, as_byte_view(std::string(short_work_bytes, 'x'))));
+    det.run_messages();
+    return a;
+  }
   void hold_everything() {
     door->hold = [](pad_op, const pad_address&) { return true; };
+  }
+  // Lets go what is held; what comes to be sent because of that is held again, or not any more.
+  void serve() {
+    door->release_all();
+    det.run_messages();
+  }
+  void serve_all_at_once() {
+    door->hold = nullptr;
+    serve();
   }
 
   std::vector<pad_store_actor> spawned;
@@ -50,8 +65,7 @@ BOOST_AUTO_TEST_CASE(work_is_done_first_come_first_served) {
     answers.push_back(ask_get(pool, i));
   BOOST_TEST(door->held.size() == 1u);
   for (std::size_t i = 0; i < 4; ++i) {
-    door->release_all();
-    det.run_messages();
+    serve();
     for (std::size_t k = 0; k < 4; ++k)
       BOOST_TEST(answers[k]->pending() == (k > i));
   }
@@ -60,35 +74,28 @@ BOOST_AUTO_TEST_CASE(work_is_done_first_come_first_served) {
 BOOST_AUTO_TEST_CASE(short_work_goes_ahead_of_long_work_but_not_for_ever) {
   auto pool = make(1);
   hold_everything();
-  auto put = [&](std::uint64_t number, std::size_t size_bytes) {
-    auto a = ask<done>(pool, put_atom_v, seal_private(keys->data(number), 1, as_byte_view(std::string(size_bytes, 'x'))));
-    det.run_messages();
-    return a;
-  };
-  auto first = put(1000, short_work_bytes);  // keeps the worker while the others queue; the count begins behind it
-  auto long_one = put(1, short_work_bytes);
-  auto other_long_one = put(2, short_work_bytes);
+  auto first = ask_long_put(pool, 1000);  // keeps the worker while the others queue; the count begins behind it
+  auto long_one = ask_long_put(pool, 1);
+  auto other_long_one = ask_long_put(pool, 2);
   std::vector<answer_ptr<bytes>> short_ones;
   for (std::uint64_t i = 0; i < 2 * max_short_in_a_row; ++i)
     short_ones.push_back(ask_get(pool, i));
   auto answered = [&] { return std::ranges::count_if(short_ones, [](const auto& a) { return !a->pending(); }); };
-  auto serve = [&](std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      door->release_all();
-      det.run_messages();
-    }
+  auto serve_short = [&] {
+    for (unsigned i = 0; i < max_short_in_a_row; ++i)
+      serve();
   };
-  serve(1);
+  serve();
   BOOST_TEST(!first->pending());
-  serve(max_short_in_a_row);
+  serve_short();
   BOOST_TEST(answered() == max_short_in_a_row);
   BOOST_TEST(long_one->pending());
-  serve(1);
+  serve();
   BOOST_TEST(!long_one->pending());
-  serve(max_short_in_a_row);
+  serve_short();
   BOOST_TEST(answered() == 2 * max_short_in_a_row);
   BOOST_TEST(other_long_one->pending());
-  serve(1);
+  serve();
   BOOST_TEST(!other_long_one->pending());
 }
 
@@ -100,8 +107,7 @@ BOOST_AUTO_TEST_CASE(each_worker_has_one_message_at_a_time) {
   BOOST_TEST(door->held.size() == 3u);
   while (!door->held.empty()) {
     BOOST_TEST(door->held.size() <= 3u);
-    door->release_all();
-    det.run_messages();
+    serve();
   }
   BOOST_TEST(door->most_in_flight == 3u);
   BOOST_TEST(door->counts[pad_op::get] == 10u);
@@ -110,23 +116,17 @@ BOOST_AUTO_TEST_CASE(each_worker_has_one_message_at_a_time) {
 BOOST_AUTO_TEST_CASE(a_worker_gets_some_short_work_ahead_and_nothing_behind_long_work) {
   auto pool = make(2, 100, 3);
   hold_everything();
-  const auto put_long = [&] {
-    auto a = ask<done>(pool, put_atom_v, seal_private(keys->data(1000), 1, as_byte_view(std::string(short_work_bytes, 'x'))));
-    det.run_messages();
-    return a;
-  };
-  auto first_long = put_long();
+  auto first_long = ask_long_put(pool, 1000);
   BOOST_TEST(door->held.size() == 1u);
   for (std::uint64_t i = 0; i < 5; ++i)
     ask_get(pool, i);
   BOOST_TEST(door->held.size() == 4u);   // the long one, and three for the other worker
-  auto second_long = put_long();
+  auto second_long = ask_long_put(pool, 1001);
   BOOST_TEST(door->held.size() == 4u);
   BOOST_TEST(second_long->pending());
   while (!door->held.empty()) {
     BOOST_TEST(door->held.size() <= 6u);
-    door->release_all();
-    det.run_messages();
+    serve();
   }
   BOOST_TEST(!first_long->pending());
   BOOST_TEST(!second_long->pending());
@@ -136,18 +136,14 @@ BOOST_AUTO_TEST_CASE(a_worker_gets_some_short_work_ahead_and_nothing_behind_long
 BOOST_AUTO_TEST_CASE(long_work_leaves_workers_to_short_work) {
   auto pool = make(8, 100, 1, 2);
   hold_everything();
-  for (std::uint64_t i = 0; i < 10; ++i) {
-    ask<done>(pool, put_atom_v, seal_private(keys->data(i), 1, as_byte_view(std::string(short_work_bytes, 'x'))));
-    det.run_messages();
-  }
+  for (std::uint64_t i = 0; i < 10; ++i)
+    ask_long_put(pool, i);
   BOOST_TEST(door->held.size() == 6u);
   ask_get(pool, 1);
   ask_get(pool, 2);
   BOOST_TEST(door->held.size() == 8u);
-  while (!door->held.empty()) {
-    door->release_all();
-    det.run_messages();
-  }
+  while (!door->held.empty())
+    serve();
   BOOST_TEST(door->counts[pad_op::put] == 10u);
 }
 
@@ -175,9 +171,7 @@ BOOST_AUTO_TEST_CASE(what_stands_behind_unanswered_work_is_answered_with_it) {
   BOOST_TEST((behind->code() == errc::timeout));
   BOOST_TEST(next->pending());
   BOOST_TEST(door->held.size() == 2u);
-  door->hold = nullptr;
-  door->release_all();
-  det.run_messages();
+  serve_all_at_once();
   BOOST_TEST((next->code() == errc::pad_not_found));
 }
 
@@ -215,9 +209,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_dies_is_replaced_and_its_message_is_answered)
   BOOST_TEST((lost->code() == errc::unreachable));
   BOOST_TEST(spawned.size() == 2u);
   BOOST_TEST(next->pending());
-  door->hold = nullptr;
-  door->release_all();
-  det.run_messages();
+  serve_all_at_once();
   BOOST_TEST((next->code() == errc::pad_not_found));
 }
 
@@ -239,9 +231,7 @@ BOOST_AUTO_TEST_CASE(what_takes_too_long_is_answered_with_timeout_and_the_worker
   BOOST_TEST((slow->code() == errc::timeout));
   BOOST_TEST(next->pending());
   BOOST_TEST(door->held.size() == 1u);
-  door->hold = nullptr;
-  door->release_all();
-  det.run_messages();
+  serve_all_at_once();
   BOOST_TEST((next->code() == errc::pad_not_found));
 }
 
