@@ -1,12 +1,13 @@
 // A Ceph pool under mutant against a bare librados loop: the same objects, as many under way, on the same cluster, in turn.
 //
-//   bench_rados [--smoke] [--store URL] [--size-mib N] [--depth N] [--rounds N]     throughput
-//   bench_rados --load SECONDS [--store URL] [--depth N]                            pauses, while somebody kills an OSD
+//   bench_rados [--smoke] [--store URL] [--size-mib N] [--depth N] [--window N] [--rounds N]   throughput
+//   bench_rados --load SECONDS [--store URL] [--depth N]                          pauses, while somebody kills an OSD
 //
 // The store is $MUTANT_TEST_RADOS unless given; benchmarks/rados_job.py starts a cluster and runs both. Throughput, in every
 // round and in this order: write and read with librados alone; the rados store with records that are sealed already; put of a
-// file and get to /dev/null, which seals and opens as well. Ratios are taken within a round. --load puts and gets values of
-// one chunk from `depth` actors and prints the longest operation, the longest time without any answer, and what failed.
+// file and get to /dev/null, which seals and opens as well (--window chunks at a time, unless the store's own number will do).
+// Ratios are taken within a round. --load puts and gets values of one chunk from `depth` actors and prints the longest
+// operation, the longest time without any answer, and what failed.
 #include <unistd.h>
 
 #include <cstring>
@@ -349,7 +350,8 @@ int main(int argc, char** argv) {
     } else if (word == "--load" && value != nullptr) {
       s.load_seconds = std::strtod(argv[++i], nullptr);
     } else {
-      std::fprintf(stderr, "usage: bench_rados [--smoke] [--store URL] [--size-mib N] [--depth N] [--rounds N] [--load S]\n");
+      std::fprintf(stderr, "usage: bench_rados [--smoke] [--store URL] [--size-mib N] [--depth N] [--window N] [--rounds N] "
+                           "[--load S]\n");
       return 2;
     }
   }

@@ -5,7 +5,6 @@
 //
 // Prints what it measured, with medians and spread over the rounds. Fixed seed; ratios within one run are what counts.
 #include <malloc.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
