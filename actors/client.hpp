@@ -18,7 +18,7 @@ namespace mutant {
 
 struct client_options {
   store_config store;
-  std::size_t threads = 0;    // scheduler threads; 0: CAF's choice
+  std::size_t threads = 0;    // scheduler threads; 0: one per core, two at least
   std::chrono::milliseconds timeout{std::chrono::hours(24 * 365)};  // for one call
 };
 

@@ -17,7 +17,7 @@ namespace mutant {
 struct fault_options {
   double lose_request = 0;         // it never reaches the store
   double lose_answer = 0;          // the store does it; nobody hears of it
-  double repeat_write = 0;         // the store gets it twice, the second time after another delay
+  double repeat_write = 0;         // the store gets what it has done once more, after another delay
   double refuse_overloaded = 0;    // `overloaded`, nothing was done
   double refuse_full = 0;          // writes only: `store_full`, nothing was done
   double fail_io = 0;              // `io_error`, nothing was done

@@ -364,6 +364,9 @@ void configure(caf::actor_system_config& config, std::string_view url) {
   // The default, work stealing, polls while it is idle: with detached actors doing the work, on few cores, that takes the
   // time of those who have something to do.
   config.set("scheduler.policy", caf::atom("sharing"));
+  // CAF takes four threads at least. Where there are fewer cores, they take the cores from each other and from the decoders: on
+  // two cores a look-up costs twice as much with four threads as with two.
+  config.set("scheduler.max-threads", std::size_t{std::max(2u, std::thread::hardware_concurrency())});
   register_errors(config);
   config.add_message_type<done>("mutant::done")
       .add_message_type<bytes>("mutant::bytes")

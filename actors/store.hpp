@@ -70,7 +70,8 @@ struct store_state {
 result<store_actor> spawn_store(caf::actor_system& system, store_config config);
 
 // Adds our message types and errors to a configuration; an actor system made from it can spawn stores. For a store at a
-// caf:// or cafs:// URL it also loads CAF's middleman, which costs a thread and a few milliseconds.
+// caf:// or cafs:// URL it also loads CAF's middleman, which costs a thread and a few milliseconds. Chooses the work sharing
+// scheduler with a thread per core, two at least; what is set afterwards counts.
 void configure(caf::actor_system_config& config, std::string_view url = {});
 
 struct system_config : caf::actor_system_config {
