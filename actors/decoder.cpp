@@ -65,12 +65,6 @@ auto opening(self_pointer self) {
 
 }  // namespace
 
-result<void> decoder_options::validate() const {
-  if (!keys)
-    return fail(errc::invalid_argument, "a decoder needs the owner's keys");
-  return {};
-}
-
 pad_keys decoder_state::keys_of(pad_space space, std::uint64_t number) const {
   switch (space) {
     case pad_space::root: return options.keys->root();
@@ -104,7 +98,7 @@ result<fingerprint> decoder_state::compare(const compare_chunk_job& job) const {
 
 result<bytes> decoder_state::open(const open_chunk_job& job) const {
   const auto size = plaintext_bytes_of(job.record);
-  auto keys = options.keys->data(job.what.pad.number);
+  const auto keys = options.keys->data_at(job.address, job.what.pad.number);
   buffer plain(size);
   if (auto opened = open_private_into(keys, job.what.pad.counter, job.record, plain.span()); !opened)
     return fail(opened.error());

@@ -9,8 +9,6 @@ namespace mutant {
 struct decoder_options {
   std::shared_ptr<const keyring> keys;
   int niceness = 0;            // of the thread of a detached decoder, 0 … 19: how far its work gives way to all other
-
-  result<void> validate() const;
 };
 
 struct decoder_state {

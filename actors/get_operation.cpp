@@ -115,12 +115,12 @@ void get_operation_state::fill_window() {
 }
 
 void get_operation_state::fetch(std::uint64_t number) {
-  auto node = addresses.extract(number);
-  self->request(options.pads, caf::infinite, get_atom_v, pad_query{node.mapped()})
+  const auto address = addresses.extract(number).mapped();
+  self->request(options.pads, caf::infinite, get_atom_v, pad_query{address})
       .then(
-          [this, number, a = attempt](bytes& record) {
+          [this, number, address, a = attempt](bytes& record) {
             if (!over && a == attempt)
-              open(number, std::move(record));
+              open(number, address, std::move(record));
           },
           [this, number, a = attempt](caf::error& cause) {
             if (!over && a == attempt)
@@ -128,10 +128,10 @@ void get_operation_state::fetch(std::uint64_t number) {
           });
 }
 
-void get_operation_state::open(std::uint64_t number, bytes record) {
+void get_operation_state::open(std::uint64_t number, const pad_address& address, bytes record) {
   const auto [skip, take] = wanted(number);
   self->request(options.decoders, caf::infinite, open_atom_v,
-                open_chunk_job{std::move(record), (*value.chunks)[number], skip, take})
+                open_chunk_job{std::move(record), address, (*value.chunks)[number], skip, take})
       .then(
           [this, number, a = attempt](bytes& plaintext) {
             if (!over && a == attempt)

@@ -40,7 +40,7 @@ struct get_operation_state {
   void more_addresses();
   void fill_window();
   void fetch(std::uint64_t number);
-  void open(std::uint64_t number, bytes record);
+  void open(std::uint64_t number, const pad_address& address, bytes record);
   void opened(std::uint64_t number, bytes plaintext);
   void push_ready();
   void handed_out(std::uint64_t size_bytes);

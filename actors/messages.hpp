@@ -114,9 +114,10 @@ struct sealed_chunk {
   fingerprint print{};
 };
 
-// Opens a data pad's record. Without a file the plaintext comes back; with one it is written there.
+// Opens a data pad's record.
 struct open_chunk_job {
   bytes record;
+  pad_address address{};                // of the pad, as address_job gave it
   chunk what;
   std::uint32_t skip = 0;               // bytes of the chunk to leave out at its front
   std::uint32_t take = 0;               // bytes wanted behind them

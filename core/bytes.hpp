@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -35,6 +36,12 @@ inline const unsigned char* uchars(byte_view view) noexcept {
 
 inline unsigned char* uchars(byte_span view) noexcept {
   return reinterpret_cast<unsigned char*>(view.data());
+}
+
+// Into the front of `out`, which is long enough and does not overlap. std::ranges::copy goes byte by byte here.
+inline void copy_bytes(byte_view from, byte_span out) noexcept {
+  if (!from.empty())
+    std::memcpy(out.data(), from.data(), from.size());
 }
 
 namespace detail {

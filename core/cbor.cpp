@@ -348,7 +348,7 @@ void cbor_reader::fixed_bytes(byte_span out, const char* field) {
   if (!failed_ && content.size() != out.size())
     refuse(field, "expected " + std::to_string(out.size()) + " bytes, found " + std::to_string(content.size()));
   if (!failed_)
-    std::ranges::copy(content, out.begin());
+    copy_bytes(content, out);
 }
 
 result<void> cbor_reader::finish() {

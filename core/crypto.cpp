@@ -30,13 +30,23 @@ void derive(const seed& owner, const char* context, std::uint64_t id, std::array
   crypto_kdf_derive_from_key(uchars(byte_span(out)), N, id, context, uchars(byte_view(owner.value)));
 }
 
-pad_keys derive_pad(const seed& owner, const char* context, std::uint64_t id) {
+// The seed of a pad's key pair, then its encryption key.
+secret<64> derive_material(const seed& owner, const char* context, std::uint64_t id) {
   secret<64> material;
   derive(owner, context, id, material.value);
+  return material;
+}
+
+void take_encryption_key(const secret<64>& material, aead_key& out) {
+  std::memcpy(out.value.data(), material.value.data() + 32, 32);
+}
+
+pad_keys derive_pad(const seed& owner, const char* context, std::uint64_t id) {
+  const auto material = derive_material(owner, context, id);
   pad_keys keys;
   crypto_sign_seed_keypair(uchars(byte_span(keys.address)), uchars(byte_span(keys.signing.value)),
                            uchars(byte_view(material.value)));
-  std::memcpy(keys.encryption.value.data(), material.value.data() + 32, 32);
+  take_encryption_key(material, keys.encryption);
   return keys;
 }
 
@@ -96,6 +106,12 @@ keyring::keyring(const seed& owner) : owner_(owner) {
 pad_keys keyring::root() const { return derive_pad(owner_, root_context, 0); }
 pad_keys keyring::log(std::uint64_t slot) const { return derive_pad(owner_, log_context, slot); }
 pad_keys keyring::data(std::uint64_t number) const { return derive_pad(owner_, data_context, number); }
+reading_keys keyring::data_at(const pad_address& address, std::uint64_t number) const {
+  reading_keys keys;
+  keys.address = address;
+  take_encryption_key(derive_material(owner_, data_context, number), keys.encryption);
+  return keys;
+}
 pad_keys keyring::part(std::uint64_t number) const { return derive_pad(owner_, part_context, number); }
 
 aead_key keyring::cache_key() const {

@@ -50,11 +50,15 @@ result<void> init_crypto();
 void random_fill(byte_span out) noexcept;
 std::uint64_t random_u64() noexcept;
 
-// One pad's keys. Deriving them costs a key pair (about 20 us).
-struct pad_keys {
+// What it takes to read a pad.
+struct reading_keys {
   pad_address address{};
-  secret<64> signing;  // libsodium's form: seed, then public key
   aead_key encryption;
+};
+
+// And to write it. Deriving them costs a key pair (about 20 us).
+struct pad_keys : reading_keys {
+  secret<64> signing;  // libsodium's form: seed, then public key
 };
 
 // Everything that one owner's seed gives. Copyable, 32 + 64 bytes.
@@ -65,6 +69,8 @@ class keyring {
   pad_keys root() const;
   pad_keys log(std::uint64_t slot) const;      // slot of the ring, see index/log
   pad_keys data(std::uint64_t number) const;   // a chunk of a value
+  // Of a data pad whose address has been derived before: that is what costs.
+  reading_keys data_at(const pad_address& address, std::uint64_t number) const;
   pad_keys part(std::uint64_t number) const;   // a part of an index snapshot
   // For files that never leave this machine (the index cache).
   aead_key cache_key() const;

@@ -1,6 +1,5 @@
 #include "core/record.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstring>
@@ -141,7 +140,7 @@ bytes private_record::seal(const pad_keys& keys, std::uint64_t counter) && {
 
 bytes seal_private(const pad_keys& keys, std::uint64_t counter, byte_view plaintext) {
   private_record record(plaintext.size());
-  std::ranges::copy(plaintext, record.plaintext().begin());
+  copy_bytes(plaintext, record.plaintext());
   return std::move(record).seal(keys, counter);
 }
 
@@ -155,7 +154,7 @@ bytes seal_blank(const pad_keys& keys, std::uint64_t counter) {
 bytes seal_public(const pad_keys& keys, std::uint64_t counter, encoding kind, byte_view payload) {
   auto record = buffer::for_record(record_header_bytes + payload.size());
   write_front(record.span(), counter, kind, 0, keys.address);
-  std::ranges::copy(payload, record.span().subspan(record_header_bytes).begin());
+  copy_bytes(payload, record.span().subspan(record_header_bytes));
   hash_and_sign(record.span(), keys);
   return std::move(record).freeze();
 }
@@ -165,7 +164,7 @@ std::size_t plaintext_bytes_of(byte_view record) noexcept {
   return record.size() < around ? 0 : record.size() - around;
 }
 
-result<void> open_private_into(const pad_keys& keys, std::uint64_t counter, byte_view record, byte_span out) {
+result<void> open_private_into(const reading_keys& keys, std::uint64_t counter, byte_view record, byte_span out) {
   auto header = parse_record(record);
   if (!header)
     return fail(header.error());
@@ -191,7 +190,7 @@ result<void> open_private_into(const pad_keys& keys, std::uint64_t counter, byte
   return {};
 }
 
-result<bytes> open_private(const pad_keys& keys, std::uint64_t counter, byte_view record) {
+result<bytes> open_private(const reading_keys& keys, std::uint64_t counter, byte_view record) {
   buffer text(plaintext_bytes_of(record));
   if (auto opened = open_private_into(keys, counter, record, text.span()); !opened)
     return fail(opened.error());

@@ -68,7 +68,7 @@ std::size_t plaintext_bytes_of(byte_view record) noexcept;
 // corrupt_record: structure; pad_conflict: another address or counter (detail: the record's counter) or a blank one;
 // decrypt_failed: not authentic under these keys. The signature is not checked: the tag says more. `out` holds no
 // plaintext after a failure.
-result<void> open_private_into(const pad_keys& keys, std::uint64_t counter, byte_view record, byte_span out);
-result<bytes> open_private(const pad_keys& keys, std::uint64_t counter, byte_view record);
+result<void> open_private_into(const reading_keys& keys, std::uint64_t counter, byte_view record, byte_span out);
+result<bytes> open_private(const reading_keys& keys, std::uint64_t counter, byte_view record);
 
 }  // namespace mutant

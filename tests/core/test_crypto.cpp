@@ -106,6 +106,16 @@ BOOST_AUTO_TEST_CASE(keys_depend_on_nothing_but_seed_and_number) {
   BOOST_TEST((keyring(one).data(5).signing.value == keyring(one).data(5).signing.value));
 }
 
+BOOST_AUTO_TEST_CASE(an_address_that_is_known_need_not_be_derived_to_read_its_pad) {
+  const keyring ring(one);
+  for (std::uint64_t number : {0u, 1u, 5u, 1u << 20}) {
+    const auto whole = ring.data(number);
+    const auto reading = ring.data_at(whole.address, number);
+    BOOST_TEST((reading.address == whole.address));
+    BOOST_TEST((reading.encryption.value == whole.encryption.value));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(fingerprints_tell_contents_and_owners_apart) {
   keyring mine(one), theirs(two);
   auto text = as_byte_view("the same text");

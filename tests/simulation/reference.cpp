@@ -223,10 +223,11 @@ result<std::string> reference::read_value(const entry& value) {
     return std::string(as_text(value.inline_value));
   std::string out;
   for (const auto& c : *value.chunks) {
-    auto record = engine_.get(decoder_.addresses({pad_space::data, {c.pad.number}}).front());
+    const auto address = decoder_.addresses({pad_space::data, {c.pad.number}}).front();
+    auto record = engine_.get(address);
     if (!record)
       return fail(record.error());
-    auto plain = decoder_.open(open_chunk_job{*record, c, 0, c.length});
+    auto plain = decoder_.open(open_chunk_job{*record, address, c, 0, c.length});
     if (!plain)
       return fail(plain.error());
     if (keys_.fingerprint_of(*plain) != c.print)
