@@ -92,8 +92,26 @@ double overwrite_seconds(client& c, std::uint64_t keys, std::uint64_t count, std
   return seconds_since(start) / static_cast<double>(count);
 }
 
+// What look-ups waited while commits and snapshots were written, in milliseconds, a figure a round.
+struct look_ups {
+  std::vector<double> p50, p99, worst, worst_beside;
+  std::uint64_t count = 0, snapshots = 0;
+
+  void show_as(const std::string& name) const {
+    std::printf("%s: %llu, while %llu snapshots were written\n", name.c_str(), static_cast<unsigned long long>(count),
+                static_cast<unsigned long long>(snapshots));
+    show("  p50", p50, "ms");
+    show("  p99", p99, "ms");
+    show("  worst", worst, "ms");
+    if (worst_beside.size() == worst.size())
+      show("  worst beside the machine's stops", worst_beside, "ms");
+    else
+      std::printf("  whether the machine stopped meanwhile cannot be told without the right to real-time priority\n");
+  }
+};
+
 // Looks up one key after another while a writer puts them anew, so that the index is written as a snapshot now and then.
-void look_up_while_writing(client& c, std::uint64_t keys, std::uint64_t puts, std::mt19937_64& random) {
+void look_up_while_writing(client& c, std::uint64_t keys, std::uint64_t puts, std::mt19937_64& random, look_ups& out) {
   std::vector<time_span> waits;
   const auto before = must(c.stats(), "stats").index.snapshots;
   machine_witness witness;
@@ -109,16 +127,14 @@ void look_up_while_writing(client& c, std::uint64_t keys, std::uint64_t puts, st
     self->receive([&](caf::down_msg&) { going = false; }, caf::after(std::chrono::seconds(0)) >> [] {});
   }
   const auto stops = witness.stops();
-  auto all = milliseconds_of(waits), lengths = milliseconds_of(stops), undisturbed = beside(waits, stops);
-  std::printf("look-ups in %llu keys while commits and %llu snapshots were written: p50 %.3f ms, p99 %.3f ms, worst %.3f ms "
-              "of %zu\n", static_cast<unsigned long long>(keys),
-              static_cast<unsigned long long>(must(c.stats(), "stats").index.snapshots - before), percentile(all, 0.5),
-              percentile(all, 0.99), percentile(all, 1), all.size());
+  auto all = milliseconds_of(waits), undisturbed = beside(waits, stops);
+  out.p50.push_back(percentile(all, 0.5));
+  out.p99.push_back(percentile(all, 0.99));
+  out.worst.push_back(percentile(all, 1));
   if (witness.is_reliable())
-    std::printf("  the machine stopped a core %zu times, for %.3f ms at most; the worst look-up beside that %.3f ms of %zu\n",
-                lengths.size(), percentile(lengths, 1), percentile(undisturbed, 1), undisturbed.size());
-  else
-    std::printf("  whether the machine stopped meanwhile cannot be told without the right to real-time priority\n");
+    out.worst_beside.push_back(percentile(undisturbed, 1));
+  out.count += all.size();
+  out.snapshots += must(c.stats(), "stats").index.snapshots - before;
 }
 
 }  // namespace
@@ -185,11 +201,16 @@ int main(int argc, char** argv) {
     show("64 writers, durable puts", many, "/s");
     show("64 writers against one", gain, "x");
 
-    // A small store shows what look-ups wait for that is not the size of the snapshots.
+    // Takes turns with a small store, which shows what look-ups wait for that is not the size of the snapshots.
     auto tiny = must(client::open(options_for(work.make("tiny"), false)), "open");
     put_keys(tiny, 0, 1000, 64);
-    look_up_while_writing(tiny, 1000, smoke ? 500 : 60'000, random);
-    look_up_while_writing(large, keys, smoke ? 500 : 60'000, random);
+    look_ups in_tiny, in_large;
+    for (std::size_t r = 0; r < rounds; ++r) {
+      look_up_while_writing(tiny, 1000, per_round * 12, random, in_tiny);
+      look_up_while_writing(large, keys, per_round * 12, random, in_large);
+    }
+    in_tiny.show_as("look-ups in 1,000 keys");
+    in_large.show_as("look-ups in " + std::to_string(keys) + " keys");
   }
   // Opening: cold (no cache), then with the cache that the first left.
   for (auto what : {"cold", "writes the cache", "warm"}) {
