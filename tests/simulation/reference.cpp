@@ -330,7 +330,10 @@ void reference::happened(attempt::kind what, const commit& c, const std::string&
       continue;
     if (a.if_version && *a.if_version != version)
       continue;
-    if (candidate == nullptr || candidate->result == outcome::unknown)
+    // Of equal changes one that is awaited comes before one that nobody heard of, and one with a condition, which holds only
+    // now, before one without.
+    auto rank = [](const attempt& one) { return (one.result == outcome::unknown ? 0 : 2) + (one.if_version ? 1 : 0); };
+    if (candidate == nullptr || rank(a) > rank(*candidate))
       candidate = &a;
   }
   if (candidate != nullptr) {
