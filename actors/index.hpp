@@ -148,7 +148,7 @@ struct index_actor_state {
   // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying.
   void replace_root(root next, root_written then);
   void put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before, root_written then);
-  void learn_root(root_written then);
+  void learn_root(std::uint64_t at_least, root_written then);
   // The store holds this root. The one place where known_root changes, but for an index that is not there yet.
   void know_root(const root& what, std::uint64_t counter);
   void root_settled(const root_written& then, result<void> outcome);

@@ -307,7 +307,7 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
             }
             if (!another_is_there)
               return root_settled(then, fail(std::move(e)));
-            learn_root(then);
+            learn_root(counter, then);
           });
 }
 
@@ -317,8 +317,12 @@ void index_actor_state::know_root(const root& what, std::uint64_t counter) {
   next_part = std::max(next_part, what.next_part);
 }
 
-// Another writer's root is in the place where ours was to be.
-void index_actor_state::learn_root(root_written then) {
+// A root is in the place where ours was to be, at this counter or above: another writer's, or one that was built on ours. A
+// store that shows an older one shows what was; by that, parts that the present root names would be given up.
+void index_actor_state::learn_root(std::uint64_t at_least, root_written then) {
+  auto again = [=, this] {
+    self->delayed_send(self, options.retry_pause, deferred{[=, this] { learn_root(at_least, then); }});
+  };
   load_root(
       [=, this](std::optional<opened_root> theirs) {
         if (!theirs) {
@@ -326,6 +330,8 @@ void index_actor_state::learn_root(root_written then) {
           fail_all(gone);
           return root_settled(then, fail(std::move(gone)));
         }
+        if (theirs->counter < at_least)
+          return again();
         if (theirs->counter > root_counter) {
           // Whoever learns of a root newer than its own state loads it: a root never goes back.
           if (theirs->what.sequence > data.sequence())
@@ -339,7 +345,7 @@ void index_actor_state::learn_root(root_written then) {
           fail_all(e);
         if (failure)
           return root_settled(then, fail(std::move(e)));
-        self->delayed_send(self, options.retry_pause, deferred{[=, this] { learn_root(then); }});
+        again();
       });
 }
 

@@ -1,4 +1,5 @@
 // The index: commits in groups, preconditions, reservations, pins, other writers.
+#include "core/index/codec.hpp"
 #include "tests/actors/fixture.hpp"
 
 namespace mutant::testing {
@@ -410,6 +411,39 @@ BOOST_AUTO_TEST_CASE(what_this_process_has_seen_must_be_there_when_the_index_is_
   det.run_for(std::chrono::seconds(10));
   BOOST_TEST(get<found>(index, find_atom_v, find_request{"c", false}).complete.has_value());
   BOOST_TEST(commit(index, put_inline("d", "value")) == 4u);
+}
+
+// The answer to our root is lost and another writer builds on it; when ours is refused, the store shows the one before.
+BOOST_AUTO_TEST_CASE(parts_that_a_root_names_stay_though_the_store_shows_an_older_root) {
+  auto index = spawn_index();
+  const auto root_pad = keys->root();
+  auto root_counter = [&] { return parse_header(engine->get(root_pad.address).value())->counter; };
+  for (const auto* key : {"a", "b", "c"})
+    commit(index, put_inline(key, "value"));
+  const auto before = engine->get(root_pad.address).value();
+  BOOST_REQUIRE(root_counter() == 1u);
+  door->lose_answer = [&](pad_op op, const pad_address& a) { return op == pad_op::put && a == root_pad.address; };
+  commit(index, put_inline("d", "value"));   // half of the ring: a snapshot is due
+  det.run_until([&] { return root_counter() == 2; });
+  door->lose_answer = nullptr;
+  const auto ours = decode_root(open_private(root_pad, 2, engine->get(root_pad.address).value()).value()).value();
+  BOOST_REQUIRE(!ours.parts.empty());
+  BOOST_REQUIRE(engine->put(seal_private(root_pad, 3, encode(ours))).has_value());
+  BOOST_REQUIRE(engine->commit().has_value());
+  broken[root_pad.address] = before;
+  auto parts_are_there = [&] {
+    return std::ranges::none_of(ours.parts, [&](const part_ref& part) {
+      return parse_header(engine->get(part_pad(part.pad.number)).value())->blank;
+    });
+  };
+  const auto asked_before = door->counts[pad_op::put];
+  det.run_for(std::chrono::seconds(310));
+  BOOST_TEST(door->counts[pad_op::put] == asked_before + 1);   // our root again, and nothing else
+  BOOST_TEST(parts_are_there());
+  broken.clear();
+  det.run_for(std::chrono::seconds(10));
+  BOOST_TEST(parts_are_there());
+  BOOST_TEST(commit(index, put_inline("e", "value")) == 5u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
