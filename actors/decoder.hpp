@@ -1,5 +1,5 @@
 // The CPU-bound half of the system, in detached actors: sealing, opening, deriving addresses, encoding and decoding of index
-// data. Reads a chunk from its file and writes one to its file itself, so that plaintext makes no further trip.
+// data. Reads a chunk from its file itself, so that plaintext makes no further trip.
 #pragma once
 
 #include "actors/interfaces.hpp"

@@ -67,12 +67,28 @@ std::optional<error> refusal(const fate& f, bool write) {
   return std::nullopt;
 }
 
-// `then` runs when the store has done it, before the answer is on its way.
-template <class Out, class Then, class... Args>
-void ask_behind(self_pointer self, const fate& f, caf::typed_response_promise<Out> promise, Then then, Args... args) {
-  self->request(self->state.options.store, self->state.options.timeout, std::move(args)...)
-      .then([self, f, promise, then](Out& answer) { then(); give<Out>(self, f, promise, std::move(answer)); },
-            [self, f, promise](caf::error& e) { give<Out>(self, f, promise, std::move(e)); });
+// What the store has refused does not come a second time: a refusal is the last word on a request, on every transport.
+template <class Atom>
+void repeat(self_pointer self, const fate& f, Atom atom, const bytes& record) {
+  if (!f.repeat)
+    return;
+  ++self->state.counts.repeated;
+  later(self, f.again, [self, atom, record] {
+    self->request(self->state.options.store, self->state.options.timeout, atom, record)
+        .then([](done) {}, [](caf::error&) {});
+  });
+}
+
+template <class Out, class... Args>
+void ask_behind(self_pointer self, const fate& f, caf::typed_response_promise<Out> promise, Args... args) {
+  self->request(self->state.options.store, self->state.options.timeout, args...)
+      .then(
+          [self, f, promise, args...](Out& answer) {
+            if constexpr (std::is_same_v<Out, done>)
+              repeat(self, f, args...);
+            give<Out>(self, f, promise, std::move(answer));
+          },
+          [self, f, promise](caf::error& e) { give<Out>(self, f, promise, std::move(e)); });
 }
 
 // True: the request goes no further.
@@ -99,17 +115,7 @@ caf::result<done> change(self_pointer self, Atom atom, bytes record) {
       return;
     if constexpr (std::is_same_v<Atom, put_atom>)
       self->state.remember(record);
-    // What the store has refused does not come a second time: a refusal is the last word on a request, on every transport.
-    auto repeat = [self, f, atom, record] {
-      if (!f.repeat)
-        return;
-      ++self->state.counts.repeated;
-      later(self, f.again, [self, atom, record] {
-        self->request(self->state.options.store, self->state.options.timeout, atom, record)
-            .then([](done) {}, [](caf::error&) {});
-      });
-    };
-    ask_behind<done>(self, f, promise, repeat, atom, record);
+    ask_behind<done>(self, f, promise, atom, record);
   });
   return promise;
 }
@@ -123,7 +129,7 @@ caf::result<bytes> read(self_pointer self, Atom atom, pad_query query) {
       return;
     auto old = f.stale ? self->state.stale_record(query.address) : std::nullopt;
     if (!old)
-      return ask_behind<bytes>(self, f, promise, [] {}, atom, query);
+      return ask_behind<bytes>(self, f, promise, atom, query);
     ++self->state.counts.tampered;
     if (!*old)
       return give<bytes>(self, f, promise, to_caf(old->error()));
@@ -231,7 +237,7 @@ faulty_store_actor::behavior_type faulty_store(self_pointer self, faulty_store_o
         auto promise = self->make_response_promise<pad_store_stats>();
         later(self, f.before, [self, f, promise, atom] {
           if (!stopped(self, f, false, promise))
-            ask_behind<pad_store_stats>(self, f, promise, [] {}, atom);
+            ask_behind<pad_store_stats>(self, f, promise, atom);
         });
         return promise;
       },

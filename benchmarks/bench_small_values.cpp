@@ -63,7 +63,7 @@ caf::behavior writer(caf::event_based_actor* self, store_actor store, std::share
 double put_keys(client& c, std::uint64_t from, std::uint64_t to, std::size_t writers) {
   auto start = steady::now();
   caf::scoped_actor self{c.system()};
-  // All writers share one counter: they run on the scheduler's threads, so each takes its own stripe instead.
+  // Writers run on the scheduler's threads, so each takes a stripe of its own.
   std::vector<caf::actor> all;
   const auto share = (to - from + writers - 1) / writers;
   for (std::size_t w = 0; w < writers; ++w) {

@@ -21,7 +21,7 @@ struct chance {
 constexpr chance chances[] = {
     {"drop-requests", &fault_options::lose_request, "a request never reaches the store"},
     {"drop-answers", &fault_options::lose_answer, "an answer is lost; the store did it"},
-    {"repeat", &fault_options::repeat_write, "a write reaches the store twice"},
+    {"repeat", &fault_options::repeat_write, "a write that was done reaches the store once more"},
     {"overloaded", &fault_options::refuse_overloaded, "the store refuses, as overloaded"},
     {"full", &fault_options::refuse_full, "the store refuses a write, as full"},
     {"io-error", &fault_options::fail_io, "the store's medium fails"},
