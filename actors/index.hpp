@@ -122,7 +122,7 @@ struct index_actor_state {
   bool gathering();
   void write_commit();
   result<void> add_to_batch(const commit_request& request);
-  void committed(std::size_t record_bytes, const content_hash& hash);
+  void committed(const commit& what, std::size_t record_bytes, const content_hash& hash);
   void commit_not_sealed(const error& e);
   void commit_refused(const error& e);
   void give_up(waiting_commit& w, const error& e, bool doubt);

@@ -649,14 +649,14 @@ void index_actor_state::write_commit() {
   auto what = std::make_shared<commit>();
   what->sequence = data.sequence() + 1;
   what->writer = options.writer;
-  what->operations = batch->operations();
-  ask(self, options.decoders, options.timeout, seal_atom_v, seal_commit_job{std::move(what), known_root.ring_slots})
+  what->operations = std::move(*batch).take_operations();
+  ask(self, options.decoders, options.timeout, seal_atom_v, seal_commit_job{what, known_root.ring_slots})
       .then(
-          [this](bytes& record) {
+          [this, what](bytes& record) {
             const auto size_bytes = record.size();
             const auto hash = parse_header(record)->hash;
             ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
-                .then([this, size_bytes, hash](done) { committed(size_bytes, hash); },
+                .then([this, what, size_bytes, hash](done) { committed(*what, size_bytes, hash); },
                       [this](caf::error& cause) { commit_refused(from_caf(cause)); });
           },
           [this](caf::error& cause) { commit_not_sealed(from_caf(cause)); });
@@ -698,10 +698,9 @@ void index_actor_state::give_up(waiting_commit& w, const error& e, bool doubt) {
   w.promise.deliver(to_caf(e));
 }
 
-void index_actor_state::committed(std::size_t record_bytes, const content_hash& hash) {
+void index_actor_state::committed(const commit& what, std::size_t record_bytes, const content_hash& hash) {
   if (failure)
     return;
-  auto operations = batch->operations();
   data.apply(std::move(*batch));
   batch.reset();
   last_commit = hash;
@@ -722,7 +721,7 @@ void index_actor_state::committed(std::size_t record_bytes, const content_hash& 
     gather.until = now + std::min<caf::actor_clock::duration_type>((now - gather.began) / 2, options.max_gathering);
   }
   in_flight.clear();
-  after_apply(operations);
+  after_apply(what.operations);
   writing = false;
   snapshot_if_due();
   pump();

@@ -73,7 +73,7 @@ client_run put_keys(client& c, std::size_t clients, double seconds, std::uint64_
       [store = c.store(), value, keys](auto* self, std::uint64_t n, auto answered) {
         put_request request;
         request.key = key_of(keys == 0 ? n : scattered(n, keys));
-        request.source = value;
+        request.source = bytes::copy_of(value);
         self->request(store, caf::infinite, put_atom_v, std::move(request))
             .then([answered](put_result&) { answered(); }, or_end("put"));
       },

@@ -42,7 +42,7 @@ caf::behavior writer(caf::event_based_actor* self, store_actor store, bytes valu
     }
     put_request request;
     request.key = "key-" + std::to_string((*at)++);
-    request.source = value;
+    request.source = bytes::copy_of(value);
     self->request(store, std::chrono::minutes(5), put_atom_v, std::move(request))
         .then([next](put_result&) { (*next)(); },
               [](caf::error& e) {

@@ -1,6 +1,6 @@
 // An ordered map whose whole content can be frozen in the time it takes to copy one pointer per leaf.
 //
-// Sorted leaves of at most leaf_capacity items hang off one vector, beside the vector of the keys that they start at.
+// Sorted leaves of at most leaf_capacity items hang off one vector, beside the directory of the keys that they start at.
 // freeze() shares the leaves and raises the map's epoch; a leaf of an older epoch is cloned before its first change. That is
 // how a snapshot of a million keys is written while look-ups and commits go on. One thread changes the map; frozen views may
 // be read, copied and dropped in any thread: nobody asks how many owners a leaf has.
@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/index/key_search.hpp"
+
 namespace mutant {
 
 template <class Key, class Value>
@@ -35,16 +37,48 @@ class cow_map {
     Key key;
     Value value;
   };
+  struct no_tags {};
+  static constexpr bool has_tags = std::is_same_v<Key, std::string>;
+
   struct leaf {
     std::uint64_t epoch = 0;   // of the map when it was made: only a map of the same epoch may change it
+    [[no_unique_address]] std::conditional_t<has_tags, key_tags<leaf_capacity>, no_tags> tags;
     std::vector<item> items;   // never empty
+
+    void insert(std::size_t at, item fresh) {
+      if constexpr (has_tags)
+        tags.insert(at, items.size(), fresh.key);
+      items.insert(items.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh));
+    }
+    void erase(std::size_t at) {
+      if constexpr (has_tags)
+        tags.erase(at, items.size());
+      items.erase(items.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    // Moves the other leaf's items from `from` on behind those that are here.
+    void take_from(leaf& other, std::size_t from) {
+      if constexpr (has_tags)
+        tags.append(items.size(), other.tags, from, other.items.size() - from);
+      const auto first = other.items.begin() + static_cast<std::ptrdiff_t>(from);
+      items.insert(items.end(), std::move_iterator(first), std::move_iterator(other.items.end()));
+      other.items.erase(first, other.items.end());
+    }
   };
   using leaf_list = std::vector<std::shared_ptr<leaf>>;
 
+  // The first item with a key >= the given one.
   static std::size_t position_in(const leaf& l, lookup_key key) {
     auto at = std::lower_bound(l.items.begin(), l.items.end(), key,
                                [](const item& i, lookup_key k) { return lookup_key(i.key) < k; });
     return static_cast<std::size_t>(at - l.items.begin());
+  }
+
+  // The item with this key.
+  static std::optional<std::size_t> find_in(const leaf& l, lookup_key key) {
+    if constexpr (has_tags)
+      return l.tags.find(key, l.items.size(), [&](std::size_t at) { return l.items[at].key == key; });
+    const auto at = position_in(l, key);
+    return at < l.items.size() && lookup_key(l.items[at].key) == key ? std::optional(at) : std::nullopt;
   }
 
  public:
@@ -125,7 +159,7 @@ class cow_map {
   cursor lower_bound(lookup_key key) const {
     if (empty())
       return {};
-    auto at = leaf_for(key);
+    auto at = directory_.leaf_for(key);
     return cursor(&leaves_, at, position_in(*leaves_[at], key));
   }
 
@@ -141,18 +175,18 @@ class cow_map {
   const Value* find(lookup_key key) const {
     if (empty())
       return nullptr;
-    const auto& l = *leaves_[leaf_for(key)];
-    auto position = position_in(l, key);
-    return holds(l, position, key) ? &l.items[position].value : nullptr;
+    const auto& l = *leaves_[directory_.leaf_for(key)];
+    const auto position = find_in(l, key);
+    return position ? &l.items[*position].value : nullptr;
   }
 
   // As find(), for changing the value in place.
   Value* find_for_change(lookup_key key) {
     if (empty())
       return nullptr;
-    auto at = leaf_for(key);
-    auto position = position_in(*leaves_[at], key);
-    return holds(*leaves_[at], position, key) ? &owned(at).items[position].value : nullptr;
+    const auto at = directory_.leaf_for(key);
+    const auto position = find_in(*leaves_[at], key);
+    return position ? &owned(at).items[*position].value : nullptr;
   }
 
   // True: the key was not there.
@@ -161,13 +195,12 @@ class cow_map {
       append(Key(key), std::move(value));
       return true;
     }
-    auto at = leaf_for(key);
-    auto position = position_in(*leaves_[at], key);
-    if (holds(*leaves_[at], position, key)) {
-      owned(at).items[position].value = std::move(value);
+    const auto at = directory_.leaf_for(key);
+    if (const auto position = find_in(*leaves_[at], key)) {
+      owned(at).items[*position].value = std::move(value);
       return false;
     }
-    insert_new(at, position, key, std::move(value));
+    insert_new(at, position_in(*leaves_[at], key), key, std::move(value));
     return true;
   }
 
@@ -180,34 +213,34 @@ class cow_map {
     ++size_;
     if (leaves_.empty() || leaves_.back()->items.size() == leaf_capacity)
       return append_leaf(std::move(key), std::move(value));
-    auto& items = owned(leaves_.size() - 1).items;
-    if (items.size() == items.capacity())
-      items.reserve(std::min(2 * items.size(), leaf_capacity));
-    items.push_back(item{std::move(key), std::move(value)});
+    auto& last = owned(leaves_.size() - 1);
+    if (last.items.size() == last.items.capacity())
+      last.items.reserve(std::min(2 * last.items.size(), leaf_capacity));
+    last.insert(last.items.size(), item{std::move(key), std::move(value)});
   }
 
   // True: the key was there.
   bool erase(lookup_key key) {
     if (empty())
       return false;
-    auto at = leaf_for(key);
-    auto position = position_in(*leaves_[at], key);
-    if (!holds(*leaves_[at], position, key))
+    const auto at = directory_.leaf_for(key);
+    const auto position = find_in(*leaves_[at], key);
+    if (!position)
       return false;
     --size_;
     if (leaves_[at]->items.size() == 1) {
       drop_leaf(at);
       return true;
     }
-    auto& items = owned(at).items;
-    items.erase(items.begin() + static_cast<std::ptrdiff_t>(position));
-    if (items.size() < leaf_capacity / 4)
+    auto& l = owned(at);
+    l.erase(*position);
+    if (l.items.size() < leaf_capacity / 4)
       merge_around(at);
     return true;
   }
 
   void clear() noexcept {
-    firsts_.clear();
+    directory_.clear();
     leaves_.clear();
     size_ = 0;
   }
@@ -234,22 +267,12 @@ class cow_map {
   // A leaf that is not at the end of ascending growth gets room in steps: memory matters more than a rare move.
   static constexpr std::size_t growth_items = 8;
 
-  static bool holds(const leaf& l, std::size_t position, lookup_key key) {
-    return position < l.items.size() && lookup_key(l.items[position].key) == key;
-  }
-
-  // The leaf that holds the key or would take it. Keys below the first leaf's first go there too.
-  std::size_t leaf_for(lookup_key key) const {
-    auto after = std::upper_bound(firsts_.begin() + 1, firsts_.end(), key,
-                                  [](lookup_key k, const Key& first) { return k < lookup_key(first); });
-    return static_cast<std::size_t>(after - firsts_.begin()) - 1;
-  }
-
   leaf& owned(std::size_t at) {
     auto& l = leaves_[at];
     if (l->epoch != epoch_) {
       auto copy = std::make_shared<leaf>();
       copy->epoch = epoch_;
+      copy->tags = l->tags;
       copy->items.reserve(std::min(l->items.size() + growth_items, leaf_capacity));
       copy->items.insert(copy->items.end(), l->items.begin(), l->items.end());
       l = std::move(copy);
@@ -260,8 +283,8 @@ class cow_map {
   void append_leaf(Key&& key, Value&& value) {
     auto fresh = std::make_shared<leaf>();
     fresh->epoch = epoch_;
-    firsts_.push_back(key);
-    fresh->items.push_back(item{std::move(key), std::move(value)});
+    directory_.push_back(key);
+    fresh->insert(0, item{std::move(key), std::move(value)});
     leaves_.push_back(std::move(fresh));
   }
 
@@ -276,32 +299,31 @@ class cow_map {
         ++at;
       }
     }
-    auto& items = owned(at).items;
-    if (items.size() == items.capacity())
-      items.reserve(position == items.size() ? std::min(2 * items.size(), leaf_capacity) : items.size() + growth_items);
-    items.insert(items.begin() + static_cast<std::ptrdiff_t>(position), item{Key(key), std::move(value)});
+    auto& l = owned(at);
+    const auto size = l.items.size();
+    if (size == l.items.capacity())
+      l.items.reserve(position == size ? std::min(2 * size, leaf_capacity) : size + growth_items);
+    l.insert(position, item{Key(key), std::move(value)});
     ++size_;
   }
 
   // Halves a full leaf; the upper half becomes leaf at + 1.
   void split(std::size_t at) {
-    auto& low = owned(at).items;
-    auto middle = low.begin() + static_cast<std::ptrdiff_t>(leaf_capacity / 2);
+    auto& low = owned(at);
     auto high = std::make_shared<leaf>();
     high->epoch = epoch_;
     high->items.reserve(leaf_capacity / 2 + growth_items);
-    high->items.insert(high->items.end(), std::move_iterator(middle), std::move_iterator(low.end()));
+    high->take_from(low, leaf_capacity / 2);
     std::vector<item> kept;
     kept.reserve(leaf_capacity / 2 + growth_items);
-    kept.insert(kept.end(), std::move_iterator(low.begin()), std::move_iterator(middle));
-    low = std::move(kept);
-    auto next = static_cast<std::ptrdiff_t>(at + 1);
-    firsts_.insert(firsts_.begin() + next, high->items.front().key);
-    leaves_.insert(leaves_.begin() + next, std::move(high));
+    kept.insert(kept.end(), std::move_iterator(low.items.begin()), std::move_iterator(low.items.end()));
+    low.items = std::move(kept);
+    directory_.insert(at + 1, high->items.front().key);
+    leaves_.insert(leaves_.begin() + static_cast<std::ptrdiff_t>(at + 1), std::move(high));
   }
 
   void drop_leaf(std::size_t at) {
-    firsts_.erase(firsts_.begin() + static_cast<std::ptrdiff_t>(at));
+    directory_.erase(at);
     leaves_.erase(leaves_.begin() + static_cast<std::ptrdiff_t>(at));
   }
 
@@ -318,22 +340,21 @@ class cow_map {
   }
 
   void merge(std::size_t left) {
-    auto& to = owned(left).items;
-    auto& from = owned(left + 1).items;
-    to.reserve(to.size() + from.size());
-    to.insert(to.end(), std::move_iterator(from.begin()), std::move_iterator(from.end()));
+    auto& to = owned(left);
+    auto& from = owned(left + 1);
+    to.items.reserve(to.items.size() + from.items.size());
+    to.take_from(from, 0);
     drop_leaf(left + 1);
   }
 
   void swap(cow_map& other) noexcept {
-    std::swap(firsts_, other.firsts_);
+    std::swap(directory_, other.directory_);
     std::swap(leaves_, other.leaves_);
     std::swap(size_, other.size_);
     std::swap(epoch_, other.epoch_);
   }
 
-  // firsts_[i] is above every key of leaf i - 1 and not above any key of leaf i; firsts_[0] means nothing.
-  std::vector<Key> firsts_;
+  leaf_directory<Key> directory_;
   leaf_list leaves_;
   std::size_t size_ = 0;
   std::uint64_t epoch_ = 0;

@@ -96,7 +96,7 @@ void index_state::apply(index_batch&& batch) {
   ++sequence_;
   for (auto& [key, value] : batch.entries_) {
     // A value that shares the memory of a whole pad would keep all of it.
-    if (value)
+    if (value && !value->inline_value.is_compact())
       value->inline_value = bytes::copy_of(value->inline_value.view());
     changes_.entries.push_back({key, value});
     if (value)

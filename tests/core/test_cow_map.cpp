@@ -72,6 +72,47 @@ BOOST_AUTO_TEST_CASE(random_changes_give_what_an_ordered_map_gives) {
   }
 }
 
+// Keys that are hard to tell apart by their beginnings: prefixes of each other, zero bytes at the end, bytes above 127, and many
+// that begin alike, so that the directory's common prefix and heads shrink, tie and lose their meaning.
+BOOST_AUTO_TEST_CASE(keys_of_any_bytes_are_found) {
+  for (unsigned seed = 1; seed <= 12; ++seed) {
+    std::mt19937_64 random(seed);
+    const std::string parts[] = {"", std::string(1, '\0'), "a", "\xff", "ab", std::string("\0\0", 2), "photos/2024/", "b\x80"};
+    auto any_key = [&](std::uint64_t number) {
+      std::mt19937_64 r(number % 4000 * 31 + seed);
+      std::string key = seed % 3 == 0 ? "" : seed % 3 == 1 ? "albums/summer/" : std::string(r() % 4, 'p');
+      for (auto n = r() % 7; n-- > 0;)
+        key += parts[r() % std::size(parts)];
+      return key;
+    };
+    text_map map;
+    std::map<std::string, int> model;
+    for (int step = 0; step < 8000; ++step) {
+      const auto key = any_key(random());
+      if (random() % 100 < (step < 5000 ? 15u : 75u)) {
+        BOOST_TEST(map.erase(key) == (model.erase(key) == 1));
+      } else if (auto* there = map.find_for_change(key)) {
+        BOOST_TEST(model.contains(key));
+        model[key] = *there = step;
+      } else {
+        BOOST_TEST(model.emplace(key, step).second);
+        BOOST_TEST(map.insert_or_assign(key, step));
+      }
+    }
+    BOOST_TEST(same(map, model));
+    for (int look = 0; look < 4000; ++look) {
+      const auto key = any_key(random());
+      const auto expected = model.find(key);
+      const auto* found = map.find(key);
+      BOOST_TEST_REQUIRE((found != nullptr) == (expected != model.end()));
+      BOOST_TEST((found == nullptr || *found == expected->second));
+      const auto from = model.lower_bound(key);
+      const auto at = map.lower_bound(key);
+      BOOST_TEST((at.at_end() ? from == model.end() : from != model.end() && at.key() == from->first));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_frozen_view_never_changes) {
   std::mt19937_64 random(7);
   number_map map;
