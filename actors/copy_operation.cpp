@@ -45,7 +45,7 @@ void copy_operation_state::pass() {
   ask(self, options.from_index, options.timeout, sync_atom_v)
       .then(
           [this](sync_report&) {
-            ask(self, options.from_index, options.timeout, stats_atom_v)
+            ask(self, options.from_index, options.timeout, count_atom_v)
                 .then(
                     [this](index_stats& stats) {
                       sequence = stats.sequence;
@@ -90,7 +90,7 @@ void copy_operation_state::list_keys(std::string after) {
 
 void copy_operation_state::find_pads(std::shared_ptr<const list_page> page) {
   if (page->empty())
-    return ask(self, options.from_index, options.timeout, stats_atom_v)
+    return ask(self, options.from_index, options.timeout, count_atom_v)
         .then(
             [this](index_stats& now) {
               if (now.sequence != sequence) {  // a writer in this very process

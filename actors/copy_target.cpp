@@ -26,7 +26,7 @@ void copy_operation_state::look_at_target() {
             if (memory && memory->root_counter == 0)  // a copy that was cut off
               return begin();
             target_index = options.open_target_index();
-            ask(self, target_index, options.timeout, stats_atom_v)
+            ask(self, target_index, options.timeout, count_atom_v)
                 .then([this](index_stats& there) { identify(there.sequence, there.ring_slots); },
                       [this](caf::error& cause) {
                         auto e = from_caf(cause);

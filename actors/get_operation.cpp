@@ -6,8 +6,8 @@
 namespace mutant {
 
 result<void> get_options::validate() const {
-  if (!pads || !decoders || !writers || !index)
-    return fail(errc::invalid_argument, "a get needs pads, decoders, file writers and an index");
+  if (!pads || !decoders || !writers)
+    return fail(errc::invalid_argument, "a get needs pads, decoders and file writers");
   if (window == 0 || window > 1024 || address_batch == 0 || address_batch > 1024)
     return fail(errc::invalid_argument, "a get has 1 to 1024 chunks under way");
   return {};

@@ -120,6 +120,30 @@ std::optional<get_result> index_actor_state::get_inline(const get_request& reque
   return get_result{e->size, e->version, e->modified_ms, length, e->inline_value.slice(request.offset, length)};
 }
 
+// Nothing but the value is asked for: one change of the index is all of it.
+bool index_actor_state::lies_in_index(const put_request& request) const {
+  const auto* value = std::get_if<bytes>(&request.source);
+  return value != nullptr && value->size() <= options.inline_bytes && !request.key.empty()
+         && request.key.size() <= max_key_bytes && !request.options.listener;
+}
+
+void index_actor_state::put_inline(put_request& request, caf::typed_response_promise<put_result> promise) {
+  auto& value = std::get<bytes>(request.source);
+  const auto size = value.size();
+  commit_request change;
+  if (request.if_version)
+    change.conditions.push_back({request.key, *request.if_version});
+  change.operations.push_back(put_op{std::move(request.key), inline_entry(std::move(value))});
+  enqueue_commit(std::move(change), waiting_put{promise, size}, nullptr);
+}
+
+template <class Out, class... Args>
+caf::result<Out> index_actor_state::pass_on(Args&&... args) {
+  if (!options.operations)
+    return to_caf({errc::unsupported, "this index has no store around it"});
+  return self->delegate(options.operations, std::forward<Args>(args)...);
+}
+
 // -- reservations --------------------------------------------------------------------------------------------------------
 
 result<pad_list> index_actor_state::reserve(std::uint32_t count, const caf::strong_actor_ptr& owner) {
@@ -303,17 +327,15 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
   if (!s->options.background)
     s->options.background = s->options.decoders;
   me->set_down_handler([s](caf::down_msg& down) { s->owner_down(down.source); });
+  if (s->options.operations) {
+    me->link_to(s->options.operations);
+    me->send(s->options.operations, index_atom_v, index_actor(me));
+  }
   s->open();
   return {
       [s](find_atom, find_request& request) {
         return s->when_open<found>([s, request = std::move(request), asking = s->self->current_sender()]()
                                        -> caf::result<found> { return s->find(request, asking); });
-      },
-      [s](get_atom, get_request& request, const value_reader_actor& reader) -> caf::result<get_result> {
-        if (s->is_open && !s->failure)
-          if (auto there = s->get_inline(request))
-            return std::move(*there);
-        return s->self->delegate(reader, fetch_atom_v, std::move(request));
       },
       [s](release_atom, std::uint64_t pin) { s->release(pin); },
       [s](reserve_atom, std::uint32_t count) {
@@ -339,7 +361,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         return s->when_open<list_page>(
             [s, request = std::move(request)]() -> caf::result<list_page> { return s->list(request); });
       },
-      [s](stats_atom) {
+      [s](count_atom) {
         return s->when_open<index_stats>([s]() -> caf::result<index_stats> { return s->stats(); });
       },
       [s](sync_atom) -> caf::result<sync_report> {
@@ -372,6 +394,43 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         auto promise = s->self->make_response_promise<done>();
         s->flush(promise);
         return promise;
+      },
+      [s](put_atom atom, put_request& request) -> caf::result<put_result> {
+        if (!s->lies_in_index(request))
+          return s->pass_on<put_result>(atom, std::move(request));
+        if (s->failure)
+          return to_caf(*s->failure);
+        auto promise = s->self->make_response_promise<put_result>();
+        s->put_inline(request, promise);
+        return promise;
+      },
+      [s](get_atom atom, get_request& request) -> caf::result<get_result> {
+        if (s->is_open && !s->failure)
+          if (auto there = s->get_inline(request))
+            return std::move(*there);
+        return s->pass_on<get_result>(atom, std::move(request));
+      },
+      [s](remove_atom atom, remove_request& request) { return s->pass_on<done>(atom, std::move(request)); },
+      [s](rename_atom, rename_request& names) -> caf::result<done> {
+        if (s->failure)
+          return to_caf(*s->failure);
+        auto promise = s->self->make_response_promise<done>();
+        s->enqueue_commit({{rename_op{std::move(names.from), std::move(names.to)}}, {}}, promise, nullptr);
+        return promise;
+      },
+      [s](find_atom, std::string& key) {
+        return s->when_open<list_item>([s, key = std::move(key)]() -> caf::result<list_item> {
+          const listed_item there{key, s->data.find(key), s->data.find_upload(key)};
+          if (there.complete == nullptr && there.pending == nullptr)
+            return to_caf({errc::key_not_found, "no such key"});
+          return describe(there);
+        });
+      },
+      [s](stats_atom atom) { return s->pass_on<store_stats>(atom); },
+      [s](purge_atom atom, purge_request& request) { return s->pass_on<purge_result>(atom, std::move(request)); },
+      [s](cancel_atom atom, std::uint64_t ticket) {
+        if (s->options.operations)
+          s->self->send(s->options.operations, atom, ticket);
       },
       [](deferred& later) { later.run(); },
   };

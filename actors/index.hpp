@@ -4,6 +4,9 @@
 // arrive meanwhile share the next one. A look-up reads the last durable state and never waits for a write. CPU-bound work
 // goes to the decoders, I/O to the pad workers; no handler blocks.
 //
+// It is the store's front, too: a get of a value that lies in the index, a put of one, a listing are a message here and the
+// answer. What takes more is passed on to the operations (operations.hpp).
+//
 // Files: index.cpp (messages, reservations, pins), index_log.cpp (opening, reading forward, writing commits),
 // index_snapshot.cpp (parts and root).
 #pragma once
@@ -23,6 +26,8 @@ struct index_options {
   pad_store_actor pads;        // a pool of pad workers
   decoder_actor decoders;      // a pool of decoders, for what somebody waits for
   decoder_actor background;    // for snapshots and the cache; none: the same
+  operations_actor operations; // of the store whose front this is; none: only the index's own interface works
+  std::size_t inline_bytes = 0;                          // values that are put and lie in the index: up to this size
   writer_id writer{};          // random, unless a test says otherwise
   std::uint64_t ring_slots = default_ring_slots;         // of an index that this store creates
   std::size_t max_batch_bytes = 1u << 20;                // of one commit; a single request may be larger, up to one pad
@@ -42,8 +47,17 @@ struct index_options {
   result<void> validate() const;
 };
 
-// The index's interface, and its own messages to itself.
-using index_self_actor = index_actor::extend<reacts_to<deferred>>;
+// The index's interface, the rest of the store's, and its own messages to itself.
+using index_self_actor = index_actor::extend<
+    replies_to<put_atom, put_request>::with<put_result>,
+    replies_to<get_atom, get_request>::with<get_result>,
+    replies_to<remove_atom, remove_request>::with<done>,
+    replies_to<rename_atom, rename_request>::with<done>,
+    replies_to<find_atom, std::string>::with<list_item>,
+    replies_to<stats_atom>::with<store_stats>,
+    replies_to<purge_atom, purge_request>::with<purge_result>,
+    reacts_to<cancel_atom, std::uint64_t>,
+    reacts_to<deferred>>;
 
 struct index_actor_state {
   using self_pointer = index_self_actor::stateful_pointer<index_actor_state>;
@@ -51,9 +65,17 @@ struct index_actor_state {
 
   explicit index_actor_state(index_self_actor::pointer me) : self(me) {}
 
+  // Whom a commit answers, each in its own terms.
+  struct waiting_put {
+    caf::typed_response_promise<put_result> promise;
+    std::uint64_t size = 0;
+  };
+  using commit_answer =
+      std::variant<caf::typed_response_promise<commit_result>, waiting_put, caf::typed_response_promise<done>>;
+
   struct waiting_commit {
     commit_request request;
-    caf::typed_response_promise<commit_result> promise;
+    commit_answer answer;
     std::vector<pad_ref> pads;    // new pads that it names; held until the outcome is known
     caf::actor_clock::time_point until;   // it waits in the queue no longer
   };
@@ -66,8 +88,13 @@ struct index_actor_state {
   void release(std::uint64_t pin);
   result<pad_list> reserve(std::uint32_t count, const caf::strong_actor_ptr& owner);
   void take_back(const returned_pads& pads, const caf::actor_addr& owner);
-  // Null: the value is not to be had from the index alone, or the request is one for the reader to refuse.
+  // Null: the value is not to be had from the index alone, or the request is one for the operation to refuse.
   std::optional<get_result> get_inline(const get_request& request) const;
+  bool lies_in_index(const put_request& request) const;
+  void put_inline(put_request& request, caf::typed_response_promise<put_result> promise);
+  // To the operations.
+  template <class Out, class... Args>
+  caf::result<Out> pass_on(Args&&... args);
   list_page list(const list_request& request) const;
   index_stats stats() const;
   void sent_to(std::uint64_t number, std::uint64_t counter);
@@ -115,8 +142,10 @@ struct index_actor_state {
   void pins_after_reload();
   void settle_doubts();
   result<void> apply_commit(const commit& c);
-  void enqueue_commit(commit_request request, caf::typed_response_promise<commit_result> promise,
-                      const caf::strong_actor_ptr& owner);
+  // owner: who reserved the pads that it names; null: it names none.
+  void enqueue_commit(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner);
+  static void succeed(commit_answer& answer, std::uint64_t version);
+  static void refuse(commit_answer& answer, const error& e);
   void sync(caf::typed_response_promise<sync_report> promise);
   void pump();
   bool gathering();

@@ -506,9 +506,30 @@ void index_actor_state::sync(caf::typed_response_promise<sync_report> promise) {
 
 // -- commits -------------------------------------------------------------------------------------------------------------
 
-void index_actor_state::enqueue_commit(commit_request request, caf::typed_response_promise<commit_result> promise,
-                                       const caf::strong_actor_ptr& owner) {
-  waiting_commit w{std::move(request), promise, {}, self->clock().now() + options.timeout};
+void index_actor_state::succeed(commit_answer& answer, std::uint64_t version) {
+  if (auto* put = std::get_if<waiting_put>(&answer)) {
+    put_result out;
+    out.size = out.bytes_written = put->size;
+    out.version = version;
+    put->promise.deliver(out);
+  } else if (auto* whole = std::get_if<caf::typed_response_promise<commit_result>>(&answer)) {
+    whole->deliver(commit_result{version});
+  } else {
+    std::get<caf::typed_response_promise<done>>(answer).deliver(done{});
+  }
+}
+
+void index_actor_state::refuse(commit_answer& answer, const error& e) {
+  if (auto* put = std::get_if<waiting_put>(&answer))
+    put->promise.deliver(to_caf(e));
+  else if (auto* whole = std::get_if<caf::typed_response_promise<commit_result>>(&answer))
+    whole->deliver(to_caf(e));
+  else
+    std::get<caf::typed_response_promise<done>>(answer).deliver(to_caf(e));
+}
+
+void index_actor_state::enqueue_commit(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner) {
+  waiting_commit w{std::move(request), std::move(answer), {}, self->clock().now() + options.timeout};
   std::size_t size = commit_overhead_bytes;
   for (const auto& op : w.request.operations) {
     collect_pads(op, w.pads);
@@ -518,19 +539,13 @@ void index_actor_state::enqueue_commit(commit_request request, caf::typed_respon
     std::erase_if(w.pads, [&](const pad_ref& pad) { return at->second.reserved.erase(pad.number) == 0; });
   else
     w.pads.clear();
-  auto refuse = [&](error e) {
-    for (const auto& pad : w.pads) {
-      held.erase(pad.number);
-      dirty[pad.number] = pad.counter;
-    }
-    w.promise.deliver(to_caf(e));
-  };
   if (w.request.operations.empty())
-    return refuse({errc::invalid_argument, "a commit needs at least one operation"});
+    return give_up(w, {errc::invalid_argument, "a commit needs at least one operation"}, false);
   if (size > max_plaintext_bytes)
-    return refuse({errc::too_large, "a change of the index of " + std::to_string(size) + " bytes does not fit one commit"});
+    return give_up(
+        w, {errc::too_large, "a change of the index of " + std::to_string(size) + " bytes does not fit one commit"}, false);
   if (queue.size() >= options.max_waiting_commits)
-    return refuse({errc::overloaded, "too many changes of the index are waiting; try again later"});
+    return give_up(w, {errc::overloaded, "too many changes of the index are waiting; try again later"}, false);
   queue.push_back(std::move(w));
   watch_queue();
   pump();
@@ -695,7 +710,7 @@ void index_actor_state::give_up(waiting_commit& w, const error& e, bool doubt) {
     held.erase(pad.number);
     dirty[pad.number] = pad.counter;
   }
-  w.promise.deliver(to_caf(e));
+  refuse(w.answer, e);
 }
 
 void index_actor_state::committed(const commit& what, std::size_t record_bytes, const content_hash& hash) {
@@ -711,7 +726,7 @@ void index_actor_state::committed(const commit& what, std::size_t record_bytes, 
   for (auto& w : in_flight) {
     for (const auto& pad : w.pads)
       held.erase(pad.number);
-    w.promise.deliver(commit_result{data.sequence()});
+    succeed(w.answer, data.sequence());
   }
   if (gather.skip > 0) {
     --gather.skip;

@@ -46,14 +46,9 @@ using decoder_actor = caf::typed_actor<
     replies_to<open_atom, read_cache_job>::with<opened_part>,
     replies_to<seal_atom, save_cache_job>::with<done>>;
 
-// Gets a value chunk by chunk; what the store is to the index.
-using value_reader_actor = caf::typed_actor<replies_to<fetch_atom, get_request>::with<get_result>>;
-
 // Owns the master index; metadata access is ordered by its mailbox.
 using index_actor = caf::typed_actor<
     replies_to<find_atom, find_request>::with<found>,
-    // A value that lies in the index, at once; every other request is passed on to the reader.
-    replies_to<get_atom, get_request, value_reader_actor>::with<get_result>,
     // Ends a pin.
     reacts_to<release_atom, std::uint64_t>,
     // Pads to write to, held for the asking actor until it commits them, returns them or goes down.
@@ -63,7 +58,7 @@ using index_actor = caf::typed_actor<
     // refused, nothing changed. timeout, unreachable: unknown. Many requests share one log write.
     replies_to<commit_atom, commit_request>::with<commit_result>,
     replies_to<list_atom, list_request>::with<list_page>,
-    replies_to<stats_atom>::with<index_stats>,
+    replies_to<count_atom>::with<index_stats>,
     // Reads what other writers have committed.
     replies_to<sync_atom>::with<sync_report>,
     // For purge: unused pads, held for the asking actor until it returns them.
@@ -77,7 +72,18 @@ using index_actor = caf::typed_actor<
 // Writes to files, on threads of their own: a disk that makes them wait keeps no decoder. io_error, store_full
 using file_writer_actor = caf::typed_actor<replies_to<push_atom, write_job>::with<done>>;
 
-// What a program embeds.
+// Runs what takes more than a look into the index or one change of it; the index passes it on.
+using operations_actor = caf::typed_actor<
+    // Whose operations it runs. Comes first.
+    reacts_to<index_atom, index_actor>,
+    replies_to<put_atom, put_request>::with<put_result>,
+    replies_to<get_atom, get_request>::with<get_result>,
+    replies_to<remove_atom, remove_request>::with<done>,
+    replies_to<stats_atom>::with<store_stats>,
+    replies_to<purge_atom, purge_request>::with<purge_result>,
+    reacts_to<cancel_atom, std::uint64_t>>;
+
+// What a program embeds: the index, with the operations behind it.
 using store_actor = caf::typed_actor<
     replies_to<put_atom, put_request>::with<put_result>,
     replies_to<get_atom, get_request>::with<get_result>,

@@ -12,11 +12,6 @@ namespace {
 
 constexpr unsigned max_restarts = 3;
 
-std::int64_t now_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
-
 struct file_facts {
   std::uint64_t size = 0;
   std::int64_t modified_ns = 0;
@@ -33,17 +28,9 @@ result<file_facts> facts_of(const file_source& source) {
 
 }  // namespace
 
-entry inline_entry(bytes value) {
-  entry e;
-  e.size = value.size();
-  e.modified_ms = now_ms();
-  e.inline_value = std::move(value);
-  return e;
-}
-
 result<void> put_options::validate() const {
-  if (!pads || !decoders || !index)
-    return fail(errc::invalid_argument, "a put needs pads, decoders and an index");
+  if (!pads || !decoders)
+    return fail(errc::invalid_argument, "a put needs pads and decoders");
   if (chunk_bytes < min_chunk_bytes || chunk_bytes > max_chunk_bytes)
     return fail(errc::invalid_argument, "a chunk has from 1 to " + std::to_string(max_chunk_bytes) + " bytes");
   if (window == 0 || window > 1024 || checkpoint_chunks == 0 || checkpoint_chunks > 4096)

@@ -138,9 +138,6 @@ struct put_operation_state {
   bool starting_over = false;             // as soon as what is under way is done
 };
 
-// What the index holds for a value that lies in it: modified now.
-entry inline_entry(bytes value);
-
 put_operation_actor::behavior_type put_operation(put_operation_state::self_pointer self, put_options options);
 
 }  // namespace mutant

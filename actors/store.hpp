@@ -3,18 +3,16 @@
 //   auto store = mutant::spawn_store(system, config);        // store_config: identity, where the pads lie, sizes
 //   self->request(*store, timeout, mutant::put_atom_v, mutant::put_request{"key", mutant::bytes::copy_of("value")})
 //
-// The store actor spawns one operation actor per put and get, and supervises the index, the pad workers, the decoders and, if
-// it opened it, the pad store. When one of those is lost it ends itself with that reason; pools replace their own workers.
+// The store is its index (index.hpp), which answers what is a look into it or one change of it, and passes the rest on to the
+// operations (operations.hpp). These supervise the pad workers, the decoders and, if spawn_store opened it, the pad store. When
+// one of those is lost the store ends itself with that reason; pools replace their own workers.
 // The actor system's configuration must come from mutant::system_config (or call mutant::configure on its own).
 #pragma once
-
-#include <map>
 
 #include "actors/get_operation.hpp"
 #include "actors/index.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/pad_worker.hpp"
-#include "actors/purge_operation.hpp"
 #include "actors/put_operation.hpp"
 #include "actors/remote_store.hpp"
 
@@ -51,20 +49,6 @@ struct store_config {
 // The timeouts that this kind of store wants: who asks the pad workers waits for as long as those may try. spawn_store does it
 // for a URL; whoever passes `pads` that stand before such a store does it before.
 void be_patient(store_config& config, const store_url& url);
-
-// The store's interface, and what the index passes back to it.
-using store_self_actor = store_actor::extend<replies_to<fetch_atom, get_request>::with<get_result>>;
-
-struct store_state {
-  static inline const char* name = "store";
-  put_options put;
-  get_options get;
-  purge_options purge;
-  index_actor index;
-  std::vector<caf::actor> supervised;  // end with the store
-  std::size_t max_operations = 0;
-  std::map<caf::actor_addr, std::pair<std::uint64_t, caf::actor>> running;   // operation -> ticket, handle
-};
 
 // Checks the configuration and opens the pad store. Errors: those of validate() and of opening the store.
 result<store_actor> spawn_store(caf::actor_system& system, store_config config);

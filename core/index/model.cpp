@@ -1,6 +1,7 @@
 #include "core/index/model.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 namespace mutant {
 namespace {
@@ -30,6 +31,19 @@ class chunk_walk {
 };
 
 }  // namespace
+
+std::int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+entry inline_entry(bytes value) {
+  entry e;
+  e.size = value.size();
+  e.modified_ms = now_ms();
+  e.inline_value = std::move(value);
+  return e;
+}
 
 bool operator==(const entry& a, const entry& b) noexcept {
   if (a.size != b.size || a.modified_ms != b.modified_ms || a.version != b.version || a.chunk_size != b.chunk_size

@@ -15,6 +15,9 @@
 
 namespace mutant {
 
+// This machine's clock, for what carries a time: milliseconds since 1970.
+std::int64_t now_ms();
+
 // One version of one pad.
 struct pad_ref {
   std::uint64_t number = 0;
@@ -49,6 +52,9 @@ struct entry {
   // Compares the chunks, not the pointers.
   friend bool operator==(const entry& a, const entry& b) noexcept;
 };
+
+// A value that lies in the index: modified now.
+entry inline_entry(bytes value);
 
 // A put that has not finished: the prefix of its chunks that is known to be written. Lives beside the complete entry of
 // the same key. Its list grows in pieces, so that extending a long one costs only the new part.

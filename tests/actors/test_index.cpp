@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(requests_that_wait_share_one_log_write) {
     BOOST_TEST(a->value->version == 3u);
   }
   BOOST_TEST(log_writes() == 3u);
-  auto stats = get<index_stats>(index, stats_atom_v);
+  auto stats = get<index_stats>(index, count_atom_v);
   BOOST_TEST(stats.commits == 3u);
   BOOST_TEST(stats.commit_requests == 52u);
 }
@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(a_lost_race_is_applied_and_the_request_committed_behind_it)
   commit(one, put_inline("a", "1"));
   BOOST_TEST(commit(two, put_inline("b", "2")) == 2u);
   BOOST_TEST(commit(one, put_inline("c", "3")) == 3u);
-  BOOST_TEST(get<index_stats>(one, stats_atom_v).lost_races == 1u);
+  BOOST_TEST(get<index_stats>(one, count_atom_v).lost_races == 1u);
   BOOST_TEST(get<found>(one, find_atom_v, find_request{"b", false}).complete.has_value());
 }
 

@@ -1,0 +1,36 @@
+// Runs a store's operations: what takes more than a look into the index or one change of it.
+//
+// The index stands in front and passes such requests on to this actor, which spawns an actor for each put, get and purge; those
+// answer the asker themselves. It supervises the other parts of the store: when one of them is lost it ends itself with that
+// reason, and the index, which is linked to it, ends too.
+#pragma once
+
+#include <map>
+
+#include "actors/get_operation.hpp"
+#include "actors/interfaces.hpp"
+#include "actors/purge_operation.hpp"
+#include "actors/put_operation.hpp"
+
+namespace mutant {
+
+struct operations_options {
+  // Their index is filled in for each operation.
+  put_options put;
+  get_options get;
+  purge_options purge;
+  std::size_t max_operations = 1024;    // at a time; `overloaded` beyond
+  std::vector<caf::actor> supervised;   // end with this actor
+};
+
+struct operations_state {
+  static inline const char* name = "operations";
+  operations_options options;
+  caf::actor_addr index;                // weak: the index keeps this actor, not the other way round
+  std::map<caf::actor_addr, std::pair<std::uint64_t, caf::actor>> running;   // operation -> ticket, handle
+};
+
+operations_actor::behavior_type operations(operations_actor::stateful_pointer<operations_state> self,
+                                           operations_options options);
+
+}  // namespace mutant
