@@ -333,6 +333,22 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
   }
   s->open();
   return {
+      // What comes most often is first: CAF tries one handler after the other.
+      [s](get_atom atom, get_request& request) -> caf::result<get_result> {
+        if (s->is_open && !s->failure)
+          if (auto there = s->get_inline(request))
+            return std::move(*there);
+        return s->pass_on<get_result>(atom, std::move(request));
+      },
+      [s](put_atom atom, put_request& request) -> caf::result<put_result> {
+        if (!s->lies_in_index(request))
+          return s->pass_on<put_result>(atom, std::move(request));
+        if (s->failure)
+          return to_caf(*s->failure);
+        auto promise = s->self->make_response_promise<put_result>();
+        s->put_inline(request, promise);
+        return promise;
+      },
       [s](find_atom, find_request& request) {
         return s->when_open<found>([s, request = std::move(request), asking = s->self->current_sender()]()
                                        -> caf::result<found> { return s->find(request, asking); });
@@ -394,21 +410,6 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         auto promise = s->self->make_response_promise<done>();
         s->flush(promise);
         return promise;
-      },
-      [s](put_atom atom, put_request& request) -> caf::result<put_result> {
-        if (!s->lies_in_index(request))
-          return s->pass_on<put_result>(atom, std::move(request));
-        if (s->failure)
-          return to_caf(*s->failure);
-        auto promise = s->self->make_response_promise<put_result>();
-        s->put_inline(request, promise);
-        return promise;
-      },
-      [s](get_atom atom, get_request& request) -> caf::result<get_result> {
-        if (s->is_open && !s->failure)
-          if (auto there = s->get_inline(request))
-            return std::move(*there);
-        return s->pass_on<get_result>(atom, std::move(request));
       },
       [s](remove_atom atom, remove_request& request) { return s->pass_on<done>(atom, std::move(request)); },
       [s](rename_atom, rename_request& names) -> caf::result<done> {

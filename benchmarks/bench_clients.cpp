@@ -37,9 +37,8 @@ struct settings {
 
 // The same for the same number, and all over the key space for one after the other.
 std::string key_of(std::uint64_t number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "key-%016llx", static_cast<unsigned long long>(number * 0x9e3779b97f4a7c15u));
-  return text;
+  const auto scattered = number * 0x9e3779b97f4a7c15u;
+  return "key-" + to_hex(std::as_bytes(std::span(&scattered, 1)));
 }
 
 // A pseudo-random key number for each request number (splitmix64).
