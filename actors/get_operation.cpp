@@ -299,6 +299,10 @@ get_operation_actor::behavior_type get_operation(get_operation_state::self_point
     else
       cancel();
   });
+  self->set_exit_handler([s, self](caf::exit_msg& exit) {
+    s->fail_with({errc::unreachable, "the store was ended"});
+    self->quit(exit.reason);
+  });
   return {
       [s, self](get_atom, get_request& request) -> caf::result<get_result> {
         s->asking.watch(self);

@@ -327,6 +327,13 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
   if (!s->options.background)
     s->options.background = s->options.decoders;
   me->set_down_handler([s](caf::down_msg& down) { s->owner_down(down.source); });
+  // Nobody who waits here is left without an answer.
+  me->set_exit_handler([s](caf::exit_msg& exit) {
+    if (!s->failure)
+      s->failure = error{errc::unreachable, "the store was ended"};
+    s->answer_all(*s->failure);
+    s->self->quit(exit.reason);
+  });
   if (s->options.operations) {
     me->link_to(s->options.operations);
     me->send(s->options.operations, index_atom_v, index_actor(me));

@@ -22,12 +22,13 @@ Options for_index(Options options, const index_actor& index) {
 template <class Result, class Behavior, class Request, class Options, class Atom>
 caf::result<Result> run(self_pointer self, Behavior behavior, Atom atom, Request& request, const Options& options) {
   auto& s = self->state;
-  if (s.running.size() >= s.options.max_operations)
-    return to_caf({errc::overloaded, std::to_string(s.running.size()) + " operations are running; try again later"});
+  if (s.running->size() >= s.options.max_operations)
+    return to_caf({errc::overloaded, std::to_string(s.running->size()) + " operations are running; try again later"});
   const auto ticket = request.options.ticket;
   auto operation = self->spawn(behavior, for_index(options, index_of(self)));
   self->monitor(operation);
-  s.running.emplace(operation->address(), std::pair{ticket, caf::actor_cast<caf::actor>(operation)});
+  s.running->emplace(operation->address(),
+                     operations_state::running_operation{ticket, caf::actor_cast<caf::actor>(operation)});
   return self->delegate(operation, atom, std::move(request));
 }
 
@@ -109,17 +110,15 @@ operations_actor::behavior_type operations(self_pointer self, operations_options
   for (auto& child : s.options.supervised)
     self->monitor(child);
   self->set_down_handler([self](caf::down_msg& down) {
-    if (self->state.running.erase(down.source) == 0)
+    if (self->state.running->erase(down.source) == 0)
       self->quit(down.reason);  // a part that we cannot do without
   });
-  self->attach_functor([supervised = s.options.supervised] {
+  // Whatever ends this actor, also that nobody keeps it any more.
+  self->attach_functor([running = s.running, supervised = s.options.supervised] {
+    for (auto& [address, it] : *running)
+      caf::anon_send_exit(it.actor, caf::exit_reason::user_shutdown);
     for (auto& child : supervised)
       caf::anon_send_exit(child, caf::exit_reason::user_shutdown);
-  });
-  self->set_exit_handler([self](caf::exit_msg& exit) {
-    for (auto& [address, it] : self->state.running)
-      self->send_exit(it.second, exit.reason);
-    self->quit(exit.reason);
   });
   return {
       [self](index_atom, const index_actor& index) { self->state.index = caf::actor_cast<caf::actor_addr>(index); },
@@ -143,9 +142,9 @@ operations_actor::behavior_type operations(self_pointer self, operations_options
         return run<purge_result>(self, purge_operation, atom, request, self->state.options.purge);
       },
       [self](cancel_atom, std::uint64_t ticket) {
-        for (auto& [address, it] : self->state.running)
-          if (it.first == ticket)
-            self->send(caf::actor_cast<put_operation_actor>(it.second), cancel_atom_v);
+        for (auto& [address, it] : *self->state.running)
+          if (it.ticket == ticket)
+            self->send(caf::actor_cast<put_operation_actor>(it.actor), cancel_atom_v);
       },
   };
 }

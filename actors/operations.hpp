@@ -25,9 +25,15 @@ struct operations_options {
 
 struct operations_state {
   static inline const char* name = "operations";
+  struct running_operation {
+    std::uint64_t ticket = 0;
+    caf::actor actor;
+  };
+  using running_map = std::map<caf::actor_addr, running_operation>;
+
   operations_options options;
   caf::actor_addr index;                // weak: the index keeps this actor, not the other way round
-  std::map<caf::actor_addr, std::pair<std::uint64_t, caf::actor>> running;   // operation -> ticket, handle
+  std::shared_ptr<running_map> running = std::make_shared<running_map>();   // outlives the actor, to end them all
 };
 
 operations_actor::behavior_type operations(operations_actor::stateful_pointer<operations_state> self,

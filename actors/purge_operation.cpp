@@ -275,6 +275,10 @@ purge_operation_actor::behavior_type purge_operation(purge_operation_state::self
   s->options = std::move(options);
   auto cancel = [s] { s->fail_with({errc::cancelled, "the purge was cancelled; what it found so far is free again"}); };
   self->set_down_handler([cancel](caf::down_msg&) { cancel(); });
+  self->set_exit_handler([s, self](caf::exit_msg& exit) {
+    s->fail_with({errc::unreachable, "the store was ended; what the purge found so far is free again"});
+    self->quit(exit.reason);
+  });
   return {
       [s, self](purge_atom, purge_request& request) -> caf::result<purge_result> {
         s->asking.watch(self);

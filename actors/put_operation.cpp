@@ -607,6 +607,13 @@ put_operation_actor::behavior_type put_operation(put_operation_state::self_point
     else if (!s->source_ended)
       s->fail_with({errc::io_error, "the source ended before the value did"});
   });
+  self->set_exit_handler([s, self](caf::exit_msg& exit) {
+    if (s->deciding)
+      s->fail_with({errc::timeout, "the store was ended while the value was being stored; whether it was is not known"});
+    else
+      s->fail_with({errc::unreachable, "the store was ended; the key is as it was before"});
+    self->quit(exit.reason);
+  });
   return {
       [s, self](put_atom, put_request& request) -> caf::result<put_result> {
         s->asking.watch(self);

@@ -64,8 +64,8 @@ class key_tags {
   std::array<std::uint8_t, capacity> tags_{};
 };
 
-// The keys that leaves start at, ascending: firsts[i] is above every key of leaf i - 1 and not above any key of leaf i. The first
-// one means nothing.
+// The keys that leaves start at, ascending: firsts[i] is above every key of leaf i - 1 and not above any key of leaf i. The
+// first one means nothing.
 template <class Key>
 class leaf_directory {
  public:
@@ -92,9 +92,9 @@ class leaf_directory<std::string> {
     if (beside != 0)
       return beside < 0 ? 0 : firsts_.size() - 1;
     const auto head = head_of(key);
-    const auto low = std::lower_bound(heads_.begin() + 1, heads_.end(), head);
-    const auto high = std::upper_bound(low, heads_.end(), head);
-    const auto after = std::upper_bound(firsts_.begin() + (low - heads_.begin()), firsts_.begin() + (high - heads_.begin()), key);
+    const auto low = std::lower_bound(heads_.begin() + 1, heads_.end(), head) - heads_.begin();
+    const auto high = std::upper_bound(heads_.begin() + low, heads_.end(), head) - heads_.begin();
+    const auto after = std::upper_bound(firsts_.begin() + low, firsts_.begin() + high, key);
     return static_cast<std::size_t>(after - firsts_.begin()) - 1;
   }
   void push_back(std::string first) { insert(firsts_.size(), std::move(first)); }

@@ -77,7 +77,8 @@ BOOST_AUTO_TEST_CASE(random_changes_give_what_an_ordered_map_gives) {
 BOOST_AUTO_TEST_CASE(keys_of_any_bytes_are_found) {
   for (unsigned seed = 1; seed <= 12; ++seed) {
     std::mt19937_64 random(seed);
-    const std::string parts[] = {"", std::string(1, '\0'), "a", "\xff", "ab", std::string("\0\0", 2), "photos/2024/", "b\x80"};
+    const std::string parts[] = {
+        "", std::string(1, '\0'), "a", "\xff", "ab", std::string("\0\0", 2), "photos/2024/", "b\x80"};
     auto any_key = [&](std::uint64_t number) {
       std::mt19937_64 r(number % 4000 * 31 + seed);
       std::string key = seed % 3 == 0 ? "" : seed % 3 == 1 ? "albums/summer/" : std::string(r() % 4, 'p');

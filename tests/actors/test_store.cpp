@@ -1,0 +1,94 @@
+// The store as a whole: its index in front, the operations behind it, and how they end together.
+#include "actors/store.hpp"
+
+#include "tests/actors/fixture.hpp"
+
+namespace mutant::testing {
+
+namespace {
+
+struct store_fixture : fixture {
+  store_config small_store() const {
+    store_config c;
+    c.owner = owner;
+    c.pads = caf::actor_cast<pad_store_actor>(store);
+    c.chunk_bytes = 10;
+    c.inline_bytes = 5;
+    c.detached = false;
+    return c;
+  }
+  store_actor spawn() {
+    auto made = spawn_store(det.system(), small_store());
+    BOOST_REQUIRE(made.has_value());
+    return *made;
+  }
+  static put_request put_of(std::string key, std::string_view value) {
+    return {std::move(key), bytes::copy_of(value), std::nullopt, {}};
+  }
+  static get_request get_of(std::string key) {
+    get_request request;
+    request.key = std::move(key);
+    return request;
+  }
+  std::size_t running() { return det.system().registry().running(); }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(store_tests, store_fixture)
+
+BOOST_AUTO_TEST_CASE(small_and_large_values_take_their_ways_and_come_back) {
+  const auto whole = spawn();
+  for (const std::string value : {"", "five5", "six6 6", "a value of several chunks"}) {
+    BOOST_TEST(get<put_result>(whole, put_atom_v, put_of("key", value)).size == value.size());
+    const auto got = get<get_result>(whole, get_atom_v, get_of("key"));
+    BOOST_TEST(std::string(as_text(got.value)) == value);
+    BOOST_TEST(get<list_item>(whole, find_atom_v, std::string("key")).size == value.size());
+  }
+  get<done>(whole, rename_atom_v, rename_request{"key", "other"});
+  BOOST_TEST((get_error<get_result>(whole, get_atom_v, get_of("key")).code == errc::key_not_found));
+  BOOST_TEST((get_error<list_item>(whole, find_atom_v, std::string("key")).code == errc::key_not_found));
+  BOOST_TEST((get_error<done>(whole, rename_atom_v, rename_request{"key", "other"}).code == errc::key_not_found));
+  BOOST_TEST((get_error<put_result>(whole, put_atom_v, put_of("", "v")).code == errc::invalid_argument));
+  BOOST_TEST(get<store_stats>(whole, stats_atom_v).index.totals.keys == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(an_index_alone_keeps_what_lies_in_it_and_says_what_it_cannot_do) {
+  auto options = small_index();
+  options.inline_bytes = 5;
+  const auto alone = det.system().spawn(index_manager, options);
+  get<put_result>(alone, put_atom_v, put_of("key", "five5"));
+  BOOST_TEST((as_text(get<get_result>(alone, get_atom_v, get_of("key")).value) == "five5"));
+  BOOST_TEST((get_error<put_result>(alone, put_atom_v, put_of("key", "longer")).code == errc::unsupported));
+  BOOST_TEST((get_error<store_stats>(alone, stats_atom_v).code == errc::unsupported));
+}
+
+BOOST_AUTO_TEST_CASE(a_store_that_is_ended_ends_whole_and_answers_what_runs) {
+  const auto before = running();
+  auto whole = spawn();
+  get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
+  door->hold = [](pad_op op, const pad_address&) { return op == pad_op::get; };
+  auto reading = ask<get_result>(whole, get_atom_v, get_of("key"));
+  det.run_messages();
+  BOOST_TEST(reading->pending());
+  caf::anon_send_exit(whole, caf::exit_reason::user_shutdown);
+  det.run_messages();
+  BOOST_TEST(!reading->pending());
+  BOOST_TEST(running() == before);
+}
+
+// The operations, which the index keeps, do not keep the index.
+BOOST_AUTO_TEST_CASE(a_store_that_nobody_holds_ends) {
+  const auto before = running();
+  {
+    auto whole = spawn();
+    get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
+    BOOST_TEST(running() > before);
+  }
+  det.run_for(std::chrono::minutes(10));   // timers hold who set them
+  BOOST_TEST(running() == before);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace mutant::testing
