@@ -72,8 +72,8 @@ BOOST_AUTO_TEST_CASE(random_changes_give_what_an_ordered_map_gives) {
   }
 }
 
-// Keys that are hard to tell apart by their beginnings: prefixes of each other, zero bytes at the end, bytes above 127, and many
-// that begin alike, so that the directory's common prefix and heads shrink, tie and lose their meaning.
+// Keys that are hard to tell apart by their beginnings: prefixes of each other, zero bytes at the end, bytes above 127, and
+// many that begin alike. So the directory's common prefix shrinks, and heads tie.
 BOOST_AUTO_TEST_CASE(keys_of_any_bytes_are_found) {
   for (unsigned seed = 1; seed <= 12; ++seed) {
     std::mt19937_64 random(seed);
