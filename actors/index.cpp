@@ -39,6 +39,8 @@ result<void> index_options::validate() const {
   if (ring_slots < min_ring_slots || ring_slots > max_ring_slots)
     return fail(errc::invalid_argument, "a log ring has from " + std::to_string(min_ring_slots) + " to "
                                             + std::to_string(max_ring_slots) + " slots");
+  if (inline_bytes > max_inline_bytes)
+    return fail(errc::invalid_argument, "at most " + std::to_string(max_inline_bytes) + " bytes lie in the index");
   if (max_batch_bytes < commit_overhead_bytes || max_batch_bytes > max_plaintext_bytes
       || max_part_bytes > max_plaintext_bytes)
     return fail(errc::invalid_argument, "a commit or a snapshot part is at most one pad");
@@ -141,7 +143,7 @@ template <class Out, class... Args>
 caf::result<Out> index_actor_state::pass_on(Args&&... args) {
   if (!options.operations)
     return to_caf({errc::unsupported, "this index has no store around it"});
-  return self->delegate(options.operations, std::forward<Args>(args)...);
+  return self->delegate(options.operations, std::forward<Args>(args)..., index_actor(self));
 }
 
 // -- reservations --------------------------------------------------------------------------------------------------------
@@ -327,17 +329,15 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
   if (!s->options.background)
     s->options.background = s->options.decoders;
   me->set_down_handler([s](caf::down_msg& down) { s->owner_down(down.source); });
-  // Nobody who waits here is left without an answer.
+  // Those who wait for the log; who waits for something else has an owed_answer.
   me->set_exit_handler([s](caf::exit_msg& exit) {
     if (!s->failure)
       s->failure = error{errc::unreachable, "the store was ended"};
     s->answer_all(*s->failure);
     s->self->quit(exit.reason);
   });
-  if (s->options.operations) {
+  if (s->options.operations)
     me->link_to(s->options.operations);
-    me->send(s->options.operations, index_atom_v, index_actor(me));
-  }
   s->open();
   return {
       // What comes most often is first: CAF tries one handler after the other.
@@ -407,16 +407,16 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       [s](purge_atom, bool dry_run) -> caf::result<std::uint64_t> {
         if (s->failure)
           return to_caf(*s->failure);
-        auto promise = s->self->make_response_promise<std::uint64_t>();
+        auto promise = owe<std::uint64_t>(s->self);
         s->purge_parts(dry_run, promise);
-        return promise;
+        return promise->promise();
       },
       [s](flush_atom) -> caf::result<done> {
         if (s->failure || !s->is_open)
           return done{};  // nothing that was read is worth remembering
-        auto promise = s->self->make_response_promise<done>();
+        auto promise = owe<done>(s->self);
         s->flush(promise);
-        return promise;
+        return promise->promise();
       },
       [s](remove_atom atom, remove_request& request) { return s->pass_on<done>(atom, std::move(request)); },
       [s](rename_atom, rename_request& names) -> caf::result<done> {

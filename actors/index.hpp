@@ -18,6 +18,7 @@
 #include <unordered_set>
 
 #include "actors/interfaces.hpp"
+#include "actors/owed_answer.hpp"
 #include "core/index/state.hpp"
 
 namespace mutant {
@@ -200,15 +201,15 @@ struct index_actor_state {
   void check_last_seen(next_step then);
   void learn_last_commit(next_step then);
   bool cache_is_due() const;
-  void flush(caf::typed_response_promise<done> promise);
+  void flush(const owed<done>& promise);
   void save_cache(bool with_state, std::function<void(result<void>)> then);
 
   // -- index_purge.cpp -----------------------------------------------------------------------------------------------------
   survey_page survey(const survey_request& request, const caf::strong_actor_ptr& owner);
   pad_list claim(const claim_request& request, const caf::strong_actor_ptr& owner);
   void hold(const pad_list& pads, const caf::strong_actor_ptr& owner);
-  void purge_parts(bool dry_run, caf::typed_response_promise<std::uint64_t> promise);
-  void look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run, caf::typed_response_promise<std::uint64_t> promise);
+  void purge_parts(bool dry_run, const owed<std::uint64_t>& promise);
+  void look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run, const owed<std::uint64_t>& promise);
 
   // -- state -----------------------------------------------------------------------------------------------------------
   struct pinned {

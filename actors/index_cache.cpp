@@ -198,16 +198,16 @@ bool index_actor_state::cache_is_due() const {
   return since >= options.min_cache_commits + data.totals().keys / 16 || (cached_sequence == 0 && since > 0);
 }
 
-void index_actor_state::flush(caf::typed_response_promise<done> promise) {
+void index_actor_state::flush(const owed<done>& promise) {
   if (options.cache_path.empty() || saving_cache || (root_counter == 0 && !options.accept_rollback)) {
-    promise.deliver(done{});
+    promise->deliver(done{});
     return;
   }
-  save_cache(cache_is_due(), [promise](result<void> saved) mutable {
+  save_cache(cache_is_due(), [promise](result<void> saved) {
     if (saved)
-      promise.deliver(done{});
+      promise->deliver(done{});
     else
-      promise.deliver(to_caf(saved.error()));
+      promise->deliver(to_caf(saved.error()));
   });
 }
 

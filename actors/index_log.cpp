@@ -535,7 +535,7 @@ void index_actor_state::enqueue_commit(commit_request request, commit_answer ans
     collect_pads(op, w.pads);
     size += encoded_bytes_bound(op);
   }
-  if (auto at = owners.find(caf::actor_cast<caf::actor_addr>(owner)); at != owners.end())
+  if (auto at = w.pads.empty() ? owners.end() : owners.find(caf::actor_cast<caf::actor_addr>(owner)); at != owners.end())
     std::erase_if(w.pads, [&](const pad_ref& pad) { return at->second.reserved.erase(pad.number) == 0; });
   else
     w.pads.clear();

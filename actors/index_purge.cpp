@@ -50,18 +50,18 @@ pad_list index_actor_state::claim(const claim_request& request, const caf::stron
 
 // A snapshot that another writer is just making has parts that no root names yet. Writing the root once more makes its own
 // root write fail, and no root after this one names anything new below its parts_floor: so what it does not name, none will.
-void index_actor_state::purge_parts(bool dry_run, caf::typed_response_promise<std::uint64_t> promise) {
+void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& promise) {
   if (!is_open || writing || reload_wanted || root_busy || delta_running || compacting) {
     self->delayed_send(self, options.retry_pause, deferred{[this, dry_run, promise]() mutable {
                          if (failure)
-                           promise.deliver(to_caf(*failure));
+                           promise->deliver(to_caf(*failure));
                          else
                            purge_parts(dry_run, promise);
                        }});
     return;
   }
   if (root_counter == 0) {
-    promise.deliver(std::uint64_t{0});
+    promise->deliver(std::uint64_t{0});
     return;
   }
   const auto end = next_part + parts_beyond;
@@ -86,13 +86,12 @@ void index_actor_state::purge_parts(bool dry_run, caf::typed_response_promise<st
       return look();
     if (replaced.error().code == errc::pad_conflict)
       return purge_parts(dry_run, promise);  // another writer's root came first
-    promise.deliver(to_caf(replaced.error()));
+    promise->deliver(to_caf(replaced.error()));
   });
 }
 
 // One after the other: this is never urgent.
-void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run,
-                                      caf::typed_response_promise<std::uint64_t> promise) {
+void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run, const owed<std::uint64_t>& promise) {
   struct walk {
     std::vector<std::uint64_t> numbers;
     address_list addresses;
@@ -104,7 +103,7 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
   auto finish = [this, w, dry_run, promise]() mutable {
     if (!dry_run)
       erase_parts(w->found);
-    promise.deliver(static_cast<std::uint64_t>(w->found.size()));
+    promise->deliver(static_cast<std::uint64_t>(w->found.size()));
   };
   auto step = std::make_shared<std::function<void()>>();
   *step = [this, w, promise, finish, weak = std::weak_ptr(step)]() mutable {
@@ -121,7 +120,7 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
             },
             [w, again, promise](caf::error& cause) mutable {
               if (from_caf(cause).code != errc::pad_not_found)
-                return void(promise.deliver(std::move(cause)));
+                return void(promise->deliver(std::move(cause)));
               ++w->at;
               (*again)();
             });
@@ -132,7 +131,7 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
             w->addresses = std::move(addresses);
             (*step)();
           },
-          [promise](caf::error& cause) mutable { promise.deliver(std::move(cause)); });
+          [promise](caf::error& cause) mutable { promise->deliver(std::move(cause)); });
 }
 
 }  // namespace mutant

@@ -72,15 +72,14 @@ using index_actor = caf::typed_actor<
 // Writes to files, on threads of their own: a disk that makes them wait keeps no decoder. io_error, store_full
 using file_writer_actor = caf::typed_actor<replies_to<push_atom, write_job>::with<done>>;
 
-// Runs what takes more than a look into the index or one change of it; the index passes it on.
+// Runs what takes more than a look into the index or one change of it. The index passes it on, with itself: so it stays as long
+// as a request of it is under way.
 using operations_actor = caf::typed_actor<
-    // Whose operations it runs. Comes first.
-    reacts_to<index_atom, index_actor>,
-    replies_to<put_atom, put_request>::with<put_result>,
-    replies_to<get_atom, get_request>::with<get_result>,
-    replies_to<remove_atom, remove_request>::with<done>,
-    replies_to<stats_atom>::with<store_stats>,
-    replies_to<purge_atom, purge_request>::with<purge_result>,
+    replies_to<put_atom, put_request, index_actor>::with<put_result>,
+    replies_to<get_atom, get_request, index_actor>::with<get_result>,
+    replies_to<remove_atom, remove_request, index_actor>::with<done>,
+    replies_to<stats_atom, index_actor>::with<store_stats>,
+    replies_to<purge_atom, purge_request, index_actor>::with<purge_result>,
     reacts_to<cancel_atom, std::uint64_t>>;
 
 // What a program embeds: the index, with the operations behind it.

@@ -1,5 +1,6 @@
 #include "actors/operations.hpp"
 
+#include "actors/owed_answer.hpp"
 #include "core/index/rules.hpp"
 
 namespace mutant {
@@ -7,10 +8,6 @@ namespace mutant {
 namespace {
 
 using self_pointer = operations_actor::stateful_pointer<operations_state>;
-
-index_actor index_of(self_pointer self) {
-  return caf::actor_cast<index_actor>(self->state.index);
-}
 
 template <class Options>
 Options for_index(Options options, const index_actor& index) {
@@ -20,12 +17,13 @@ Options for_index(Options options, const index_actor& index) {
 
 // Spawns the operation's actor and passes the request on to it; it answers the asker itself.
 template <class Result, class Behavior, class Request, class Options, class Atom>
-caf::result<Result> run(self_pointer self, Behavior behavior, Atom atom, Request& request, const Options& options) {
+caf::result<Result> run(self_pointer self, Behavior behavior, Atom atom, Request& request, const index_actor& index,
+                        const Options& options) {
   auto& s = self->state;
   if (s.running->size() >= s.options.max_operations)
     return to_caf({errc::overloaded, std::to_string(s.running->size()) + " operations are running; try again later"});
   const auto ticket = request.options.ticket;
-  auto operation = self->spawn(behavior, for_index(options, index_of(self)));
+  auto operation = self->spawn(behavior, for_index(options, index));
   self->monitor(operation);
   s.running->emplace(operation->address(),
                      operations_state::running_operation{ticket, caf::actor_cast<caf::actor>(operation)});
@@ -33,16 +31,15 @@ caf::result<Result> run(self_pointer self, Behavior behavior, Atom atom, Request
 }
 
 // Removes what the key has: its value, its unfinished upload, or both. What it has may change while we ask.
-void remove(self_pointer self, remove_request request, caf::typed_response_promise<done> promise, unsigned tries) {
-  const auto index = index_of(self);
-  auto failed = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
+void remove(self_pointer self, remove_request request, const index_actor& index, const owed<done>& promise, unsigned tries) {
+  auto failed = [promise](caf::error& e) { promise->deliver(std::move(e)); };
   auto decide = [=](found& now) mutable {
     if (!now.complete && !now.pending)
-      return void(promise.deliver(to_caf({errc::key_not_found, "no such key"})));
+      return void(promise->deliver(to_caf({errc::key_not_found, "no such key"})));
     const auto version = now.complete ? now.complete->version : 0;
     if (request.if_version)
       if (auto right = rules::check_version(version, *request.if_version); !right)
-        return void(promise.deliver(to_caf(right.error())));
+        return void(promise->deliver(to_caf(right.error())));
     commit_request change;
     // What is wiped is what was looked up: so that must still be the value when it goes. And where there was only an upload to
     // drop, there must still be no value: another process may have stored one that we have not read of.
@@ -65,14 +62,14 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
         collect(*piece);
     auto removed = [self, index, promise, pads](commit_result) mutable {
       if (pads.empty())
-        return void(promise.deliver(done{}));
+        return void(promise->deliver(done{}));
       purge_request wipe;
       wipe.only = std::move(pads);
       auto operation = self->spawn(purge_operation, for_index(self->state.options.purge, index));
       self->request(operation, caf::infinite, purge_atom_v, std::move(wipe))
-          .then([promise](purge_result&) mutable { promise.deliver(done{}); },
+          .then([promise](purge_result&) mutable { promise->deliver(done{}); },
                 [promise](caf::error& cause) mutable {
-                  promise.deliver(to_caf({errc::io_error, "the key is removed, but what it held could not be wiped: "
+                  promise->deliver(to_caf({errc::io_error, "the key is removed, but what it held could not be wiped: "
                                                               + to_string(from_caf(cause))
                                                               + ". purge --wipe does it when the store is well again"}));
                 });
@@ -83,21 +80,22 @@ void remove(self_pointer self, remove_request request, caf::typed_response_promi
           const auto changed = code == errc::key_not_found
                                || (!request.if_version && (code == errc::version_mismatch || code == errc::key_exists));
           if (changed && tries > 1)
-            return remove(self, std::move(request), promise, tries - 1);
-          promise.deliver(std::move(cause));
+            return remove(self, std::move(request), index, promise, tries - 1);
+          promise->deliver(std::move(cause));
         });
   };
   self->request(index, caf::infinite, find_atom_v, find_request{request.key, false})
       .then(std::move(decide), failed);
 }
 
-void tell_stats(self_pointer self, caf::typed_response_promise<store_stats> promise) {
-  auto failed = [promise](caf::error& e) mutable { promise.deliver(std::move(e)); };
-  self->request(index_of(self), caf::infinite, count_atom_v)
+void tell_stats(self_pointer self, const index_actor& index, const owed<store_stats>& promise) {
+  auto failed = [promise](caf::error& e) { promise->deliver(std::move(e)); };
+  self->request(index, caf::infinite, count_atom_v)
       .then(
-          [self, promise, failed](index_stats& index) mutable {
+          [self, index, promise, failed](index_stats& counted) {
             self->request(self->state.options.put.pads, caf::infinite, stats_atom_v)
-                .then([promise, index](pad_store_stats& pads) mutable { promise.deliver(store_stats{index, pads}); }, failed);
+                .then([index, promise, counted](pad_store_stats& pads) { promise->deliver(store_stats{counted, pads}); },
+                      failed);
           },
           failed);
 }
@@ -121,25 +119,24 @@ operations_actor::behavior_type operations(self_pointer self, operations_options
       caf::anon_send_exit(child, caf::exit_reason::user_shutdown);
   });
   return {
-      [self](index_atom, const index_actor& index) { self->state.index = caf::actor_cast<caf::actor_addr>(index); },
-      [self](put_atom atom, put_request& request) {
-        return run<put_result>(self, put_operation, atom, request, self->state.options.put);
+      [self](put_atom atom, put_request& request, const index_actor& index) {
+        return run<put_result>(self, put_operation, atom, request, index, self->state.options.put);
       },
-      [self](get_atom atom, get_request& request) {
-        return run<get_result>(self, get_operation, atom, request, self->state.options.get);
+      [self](get_atom atom, get_request& request, const index_actor& index) {
+        return run<get_result>(self, get_operation, atom, request, index, self->state.options.get);
       },
-      [self](remove_atom, remove_request& request) -> caf::result<done> {
-        auto promise = self->make_response_promise<done>();
-        remove(self, std::move(request), promise, 4);
-        return promise;
+      [self](remove_atom, remove_request& request, const index_actor& index) -> caf::result<done> {
+        auto promise = owe<done>(self);
+        remove(self, std::move(request), index, promise, 4);
+        return promise->promise();
       },
-      [self](stats_atom) -> caf::result<store_stats> {
-        auto promise = self->make_response_promise<store_stats>();
-        tell_stats(self, promise);
-        return promise;
+      [self](stats_atom, const index_actor& index) -> caf::result<store_stats> {
+        auto promise = owe<store_stats>(self);
+        tell_stats(self, index, promise);
+        return promise->promise();
       },
-      [self](purge_atom atom, purge_request& request) {
-        return run<purge_result>(self, purge_operation, atom, request, self->state.options.purge);
+      [self](purge_atom atom, purge_request& request, const index_actor& index) {
+        return run<purge_result>(self, purge_operation, atom, request, index, self->state.options.purge);
       },
       [self](cancel_atom, std::uint64_t ticket) {
         for (auto& [address, it] : *self->state.running)

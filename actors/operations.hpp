@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 
 #include "actors/get_operation.hpp"
 #include "actors/interfaces.hpp"
@@ -32,7 +33,6 @@ struct operations_state {
   using running_map = std::map<caf::actor_addr, running_operation>;
 
   operations_options options;
-  caf::actor_addr index;                // weak: the index keeps this actor, not the other way round
   std::shared_ptr<running_map> running = std::make_shared<running_map>();   // outlives the actor, to end them all
 };
 

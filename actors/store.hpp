@@ -4,8 +4,12 @@
 //   self->request(*store, timeout, mutant::put_atom_v, mutant::put_request{"key", mutant::bytes::copy_of("value")})
 //
 // The store is its index (index.hpp), which answers what is a look into it or one change of it, and passes the rest on to the
-// operations (operations.hpp). These supervise the pad workers, the decoders and, if spawn_store opened it, the pad store. When
-// one of those is lost the store ends itself with that reason; pools replace their own workers.
+// operations (operations.hpp). These supervise the pad workers, the decoders and, if spawn_store opened it, the pad store.
+// When one of those is lost the store ends itself with that reason; pools replace their own workers.
+//
+// End it with an exit message; whoever waits is answered `unreachable`, or `timeout` where a change was on its way. A store
+// that nobody holds any more ends too, but only when nothing is under way and its timers have run out.
+//
 // The actor system's configuration must come from mutant::system_config (or call mutant::configure on its own).
 #pragma once
 

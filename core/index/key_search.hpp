@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,10 +20,10 @@
 
 namespace mutant {
 
-// A byte of each key's hash, in the order of the items: one cache line for a leaf of 64.
+// A byte of each key's hash, in the order of the items: 64 bytes for a leaf of 64.
 template <std::size_t capacity>
 class key_tags {
-  static_assert(capacity % 8 == 0);
+  static_assert(capacity % 8 == 0 && sizeof(std::size_t) == 8);
 
  public:
   static std::uint8_t tag_of(std::string_view key) noexcept {
@@ -83,7 +84,8 @@ class leaf_directory {
   std::vector<Key> firsts_;
 };
 
-// Strings are searched for by their heads: the eight bytes behind what all of them begin with, as a number.
+// Strings are searched for by their heads: the eight bytes behind what all of them begin with, as a number. That beginning only
+// gets shorter, until the directory is cleared: a key that begins otherwise makes searches slower, which is all it does.
 template <>
 class leaf_directory<std::string> {
  public:
@@ -98,7 +100,9 @@ class leaf_directory<std::string> {
     return static_cast<std::size_t>(after - firsts_.begin()) - 1;
   }
   void push_back(std::string first) { insert(firsts_.size(), std::move(first)); }
+  // In front of all only as the first of all.
   void insert(std::size_t at, std::string first) {
+    assert(at > 0 || firsts_.empty());
     if (firsts_.size() < 2)
       prefix_ = at == 0 ? std::string() : first;
     const auto place = static_cast<std::ptrdiff_t>(at);

@@ -77,6 +77,51 @@ BOOST_AUTO_TEST_CASE(a_store_that_is_ended_ends_whole_and_answers_what_runs) {
   BOOST_TEST(running() == before);
 }
 
+BOOST_AUTO_TEST_CASE(all_that_waits_for_a_store_is_answered_when_it_ends) {
+  const auto before = running();
+  auto whole = spawn();
+  get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
+  door->hold = [](pad_op, const pad_address&) { return true; };
+  auto stats = ask<store_stats>(whole, stats_atom_v);
+  auto small = ask<put_result>(whole, put_atom_v, put_of("small", "v"));
+  remove_request wiping;
+  wiping.key = "key";
+  wiping.wipe = true;
+  auto removed = ask<done>(whole, remove_atom_v, wiping);
+  auto large = ask<put_result>(whole, put_atom_v, put_of("other", "another value"));
+  auto purged = ask<purge_result>(whole, purge_atom_v, purge_request{});
+  auto renamed = ask<done>(whole, rename_atom_v, rename_request{"key", "new"});
+  auto synced = ask<sync_report>(whole, sync_atom_v);
+  det.run_messages();
+  BOOST_TEST(small->pending());
+  BOOST_TEST(removed->pending());
+  caf::anon_send_exit(whole, caf::exit_reason::user_shutdown);
+  det.run_messages();
+  BOOST_TEST(!stats->pending());
+  BOOST_TEST((small->code() == errc::timeout));   // its commit was on the way
+  BOOST_TEST(!removed->pending());
+  BOOST_TEST((large->code() == errc::unreachable));
+  BOOST_TEST((purged->code() == errc::unreachable));
+  BOOST_TEST(!renamed->pending());
+  BOOST_TEST((synced->code() == errc::unreachable));
+  BOOST_TEST(running() == before);
+}
+
+// A request that is passed on keeps the index until it is answered.
+BOOST_AUTO_TEST_CASE(a_store_that_is_let_go_of_answers_what_it_was_asked) {
+  auto whole = spawn();
+  get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
+  det.run_for(std::chrono::minutes(10));
+  auto stats = ask<store_stats>(whole, stats_atom_v);
+  auto reading = ask<get_result>(whole, get_atom_v, get_of("key"));
+  auto removed = ask<done>(whole, remove_atom_v, remove_request{"key", std::nullopt, false});
+  whole = nullptr;
+  det.run_messages();
+  BOOST_TEST(stats->value.has_value());
+  BOOST_TEST(reading->value.has_value());
+  BOOST_TEST(removed->value.has_value());
+}
+
 // The operations, which the index keeps, do not keep the index.
 BOOST_AUTO_TEST_CASE(a_store_that_nobody_holds_ends) {
   const auto before = running();
