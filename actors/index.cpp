@@ -111,10 +111,10 @@ index_stats index_actor_state::stats() const {
 }
 
 std::optional<get_result> index_actor_state::get_inline(const get_request& request) const {
-  const auto* e = data.find(request.key);
-  if (e == nullptr || e->chunks || !std::holds_alternative<std::monostate>(request.sink) || request.options.listener)
+  if (!std::holds_alternative<std::monostate>(request.sink) || request.options.listener)
     return std::nullopt;
-  if (request.offset > e->size)
+  const auto* e = data.find(request.key);
+  if (e == nullptr || e->chunks || request.offset > e->size)
     return std::nullopt;
   const auto length = request.length.value_or(e->size - request.offset);
   if (length > e->size - request.offset || length > request.max_bytes)

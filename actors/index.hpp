@@ -49,16 +49,7 @@ struct index_options {
 };
 
 // The index's interface, the rest of the store's, and its own messages to itself.
-using index_self_actor = index_actor::extend<
-    replies_to<put_atom, put_request>::with<put_result>,
-    replies_to<get_atom, get_request>::with<get_result>,
-    replies_to<remove_atom, remove_request>::with<done>,
-    replies_to<rename_atom, rename_request>::with<done>,
-    replies_to<find_atom, std::string>::with<list_item>,
-    replies_to<stats_atom>::with<store_stats>,
-    replies_to<purge_atom, purge_request>::with<purge_result>,
-    reacts_to<cancel_atom, std::uint64_t>,
-    reacts_to<deferred>>;
+using index_self_actor = index_actor::extend_with<value_store_actor>::extend<reacts_to<deferred>>;
 
 struct index_actor_state {
   using self_pointer = index_self_actor::stateful_pointer<index_actor_state>;
@@ -70,6 +61,7 @@ struct index_actor_state {
   struct waiting_put {
     caf::typed_response_promise<put_result> promise;
     std::uint64_t size = 0;
+    void deliver(caf::error e) { promise.deliver(std::move(e)); }
   };
   using commit_answer =
       std::variant<caf::typed_response_promise<commit_result>, waiting_put, caf::typed_response_promise<done>>;

@@ -520,12 +520,7 @@ void index_actor_state::succeed(commit_answer& answer, std::uint64_t version) {
 }
 
 void index_actor_state::refuse(commit_answer& answer, const error& e) {
-  if (auto* put = std::get_if<waiting_put>(&answer))
-    put->promise.deliver(to_caf(e));
-  else if (auto* whole = std::get_if<caf::typed_response_promise<commit_result>>(&answer))
-    whole->deliver(to_caf(e));
-  else
-    std::get<caf::typed_response_promise<done>>(answer).deliver(to_caf(e));
+  std::visit([&](auto& whom) { whom.deliver(to_caf(e)); }, answer);
 }
 
 void index_actor_state::enqueue_commit(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner) {

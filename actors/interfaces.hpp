@@ -82,22 +82,25 @@ using operations_actor = caf::typed_actor<
     replies_to<purge_atom, purge_request, index_actor>::with<purge_result>,
     reacts_to<cancel_atom, std::uint64_t>>;
 
-// What a program embeds: the index, with the operations behind it.
-using store_actor = caf::typed_actor<
+// What a store does that is not of its index alone.
+using value_store_actor = caf::typed_actor<
     replies_to<put_atom, put_request>::with<put_result>,
     replies_to<get_atom, get_request>::with<get_result>,
     // key_not_found, version_mismatch
     replies_to<remove_atom, remove_request>::with<done>,
     replies_to<rename_atom, rename_request>::with<done>,
-    replies_to<list_atom, list_request>::with<list_page>,
     // Like list for one key. key_not_found
     replies_to<find_atom, std::string>::with<list_item>,
-    replies_to<sync_atom>::with<sync_report>,
     replies_to<stats_atom>::with<store_stats>,
     // Finds what crashed uploads and snapshots left and makes it free again; see purge_request.
     replies_to<purge_atom, purge_request>::with<purge_result>,
-    replies_to<flush_atom>::with<done>,
     // Cancels the running operations with this ticket; they answer `cancelled`.
     reacts_to<cancel_atom, std::uint64_t>>;
+
+// What a program embeds: the index, with the operations behind it.
+using store_actor = value_store_actor::extend<
+    replies_to<list_atom, list_request>::with<list_page>,
+    replies_to<sync_atom>::with<sync_report>,
+    replies_to<flush_atom>::with<done>>;
 
 }  // namespace mutant

@@ -230,8 +230,15 @@ bytes bytes::slice(std::size_t offset, std::size_t length) const {
   return part;
 }
 
+std::size_t bytes::slack() const noexcept {
+  if (block_ == nullptr)
+    return 0;
+  return static_cast<std::size_t>(block_->memory + block_->capacity - (data_ + size_));
+}
+
 bool bytes::is_compact() const noexcept {
-  return block_ == nullptr || (block_->from == detail::byte_block::kind::heap && block_->capacity == size_);
+  return block_ == nullptr
+         || (block_->from == detail::byte_block::kind::heap && data_ == block_->memory && slack() == 0);
 }
 
 bool operator==(const bytes& a, const bytes& b) noexcept {

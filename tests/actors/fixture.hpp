@@ -14,6 +14,7 @@
 #include "actors/index.hpp"
 #include "actors/memory_store.hpp"
 #include "actors/put_operation.hpp"
+#include "actors/store.hpp"
 #include "core/engine/engine.hpp"
 #include "core/index/ring.hpp"
 #include "tests/actors/deterministic.hpp"
@@ -211,6 +212,22 @@ struct fixture {
     o.window = 3;
     o.checkpoint_chunks = 2;
     return o;
+  }
+
+  // A whole store over the gate, with chunks as small.
+  store_config small_store() const {
+    store_config c;
+    c.owner = owner;
+    c.pads = caf::actor_cast<pad_store_actor>(store);
+    c.chunk_bytes = 10;
+    c.inline_bytes = 5;
+    c.detached = false;
+    return c;
+  }
+  store_actor spawn_small_store() {
+    auto made = spawn_store(det.system(), small_store());
+    BOOST_REQUIRE(made.has_value());
+    return *made;
   }
 
   get_options small_get(const index_actor& index) const {

@@ -220,40 +220,33 @@ BOOST_AUTO_TEST_CASE(a_condition_that_does_not_hold_is_told_before_anything_is_w
 
 // That version may come to be between the look-up, which found only an upload, and the change.
 BOOST_AUTO_TEST_CASE(a_remove_at_a_version_takes_no_upload_for_the_value) {
-  store_config config;
-  config.owner = owner;
-  config.pads = caf::actor_cast<pad_store_actor>(store);
-  config.chunk_bytes = 10;
-  config.inline_bytes = 5;
-  config.detached = false;
-  const auto whole = spawn_store(det.system(), config);
-  BOOST_REQUIRE(whole.has_value());
+  const auto whole = spawn_small_store();
   std::size_t written = 0;
   door->hold = [&](pad_op op, const pad_address& a) { return op == pad_op::put && is_data(a) && ++written > 2; };
   put_request cut_off{"key", bytes::copy_of(alphabet), std::nullopt, {}};
   cut_off.options.ticket = 1;
-  auto upload = ask<put_result>(*whole, put_atom_v, cut_off);
+  auto upload = ask<put_result>(whole, put_atom_v, cut_off);
   det.run_messages();
-  caf::anon_send(*whole, cancel_atom_v, std::uint64_t{1});
+  caf::anon_send(whole, cancel_atom_v, std::uint64_t{1});
   drain();
   det.run_until([&] { return !upload->pending(); });
-  BOOST_REQUIRE(get<list_item>(*whole, find_atom_v, std::string("key")).pending);
+  BOOST_REQUIRE(get<list_item>(whole, find_atom_v, std::string("key")).pending);
 
   door->hold = [this](pad_op op, const pad_address& a) { return op == pad_op::put && is_log(a); };
-  const auto next = get<store_stats>(*whole, stats_atom_v).index.sequence + 1;
-  auto value = ask<put_result>(*whole, put_atom_v, put_request{"key", bytes::copy_of("v"), std::nullopt, {}});
+  const auto next = get<store_stats>(whole, stats_atom_v).index.sequence + 1;
+  auto value = ask<put_result>(whole, put_atom_v, put_request{"key", bytes::copy_of("v"), std::nullopt, {}});
   det.run_messages();
   remove_request request;
   request.key = "key";
   request.if_version = next;
-  auto removed = ask<done>(*whole, remove_atom_v, request);
+  auto removed = ask<done>(whole, remove_atom_v, request);
   det.run_messages();
   drain();
   det.run_until([&] { return !value->pending() && !removed->pending(); });
   BOOST_REQUIRE(value->value.has_value());
   BOOST_TEST(value->value->version == next);
   BOOST_TEST((removed->code() == errc::version_mismatch));
-  BOOST_TEST(get<list_item>(*whole, find_atom_v, std::string("key")).version == next);
+  BOOST_TEST(get<list_item>(whole, find_atom_v, std::string("key")).version == next);
 }
 
 BOOST_AUTO_TEST_CASE(a_full_store_is_told_and_nothing_changes) {

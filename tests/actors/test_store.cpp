@@ -1,6 +1,4 @@
 // The store as a whole: its index in front, the operations behind it, and how they end together.
-#include "actors/store.hpp"
-
 #include "tests/actors/fixture.hpp"
 
 namespace mutant::testing {
@@ -8,20 +6,6 @@ namespace mutant::testing {
 namespace {
 
 struct store_fixture : fixture {
-  store_config small_store() const {
-    store_config c;
-    c.owner = owner;
-    c.pads = caf::actor_cast<pad_store_actor>(store);
-    c.chunk_bytes = 10;
-    c.inline_bytes = 5;
-    c.detached = false;
-    return c;
-  }
-  store_actor spawn() {
-    auto made = spawn_store(det.system(), small_store());
-    BOOST_REQUIRE(made.has_value());
-    return *made;
-  }
   static put_request put_of(std::string key, std::string_view value) {
     return {std::move(key), bytes::copy_of(value), std::nullopt, {}};
   }
@@ -38,7 +22,7 @@ struct store_fixture : fixture {
 BOOST_FIXTURE_TEST_SUITE(store_tests, store_fixture)
 
 BOOST_AUTO_TEST_CASE(small_and_large_values_take_their_ways_and_come_back) {
-  const auto whole = spawn();
+  const auto whole = spawn_small_store();
   for (const std::string value : {"", "five5", "six6 6", "a value of several chunks"}) {
     BOOST_TEST(get<put_result>(whole, put_atom_v, put_of("key", value)).size == value.size());
     const auto got = get<get_result>(whole, get_atom_v, get_of("key"));
@@ -65,7 +49,7 @@ BOOST_AUTO_TEST_CASE(an_index_alone_keeps_what_lies_in_it_and_says_what_it_canno
 
 BOOST_AUTO_TEST_CASE(a_store_that_is_ended_ends_whole_and_answers_what_runs) {
   const auto before = running();
-  auto whole = spawn();
+  auto whole = spawn_small_store();
   get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
   door->hold = [](pad_op op, const pad_address&) { return op == pad_op::get; };
   auto reading = ask<get_result>(whole, get_atom_v, get_of("key"));
@@ -79,7 +63,7 @@ BOOST_AUTO_TEST_CASE(a_store_that_is_ended_ends_whole_and_answers_what_runs) {
 
 BOOST_AUTO_TEST_CASE(all_that_waits_for_a_store_is_answered_when_it_ends) {
   const auto before = running();
-  auto whole = spawn();
+  auto whole = spawn_small_store();
   get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
   door->hold = [](pad_op, const pad_address&) { return true; };
   auto stats = ask<store_stats>(whole, stats_atom_v);
@@ -109,7 +93,7 @@ BOOST_AUTO_TEST_CASE(all_that_waits_for_a_store_is_answered_when_it_ends) {
 
 // A request that is passed on keeps the index until it is answered.
 BOOST_AUTO_TEST_CASE(a_store_that_is_let_go_of_answers_what_it_was_asked) {
-  auto whole = spawn();
+  auto whole = spawn_small_store();
   get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
   det.run_for(std::chrono::minutes(10));
   auto stats = ask<store_stats>(whole, stats_atom_v);
@@ -126,7 +110,7 @@ BOOST_AUTO_TEST_CASE(a_store_that_is_let_go_of_answers_what_it_was_asked) {
 BOOST_AUTO_TEST_CASE(a_store_that_nobody_holds_ends) {
   const auto before = running();
   {
-    auto whole = spawn();
+    auto whole = spawn_small_store();
     get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
     BOOST_TEST(running() > before);
   }

@@ -447,6 +447,7 @@ BOOST_AUTO_TEST_CASE(a_small_inline_value_does_not_hold_on_to_a_large_block) {
   index_state state;
   BOOST_TEST(!do_commit(state, {put_op{"a", e}}));
   BOOST_TEST((state.find("a")->inline_value.data() != e.inline_value.data()));
+  BOOST_TEST(state.find("a")->inline_value.slack() == 0u);
   BOOST_TEST(state.find("a")->inline_value.is_compact());
 }
 
