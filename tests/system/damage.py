@@ -132,17 +132,19 @@ def test_a_damaged_snapshot():
         assert h.keys() == ["first", "key 000"], "the snapshot has lost something"
         # Which record is the part? The one whose damage is named so.
         fresh = [at for at in records(h.store) if at not in seen]
+        said = set()
         for at in sorted(fresh, key=lambda at: -records(h.store)[at][0].size):
             copies = records(h.store)[at]
             flip(copies, PAYLOAD + 40)
             h.forget_cache()
             refused = h.run("ls")
+            said.add(f"exit {refused.code}: {refused.err}")
             flip(copies, PAYLOAD + 40)
             if refused.code == INTEGRITY and "snapshot part" in refused.err:
                 for byte in (PAYLOAD + 25, COUNTER, 0):
                     index_is_refused(h, at, byte, 1, "snapshot part")
                 return
-        raise AssertionError("no snapshot part found")
+        raise AssertionError(f"no snapshot part found; {index}; {said}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 A test is a function called test_…; `main()` runs all of them, or those whose names contain one of the words given. Helper
 module: no test itself (no #! line).
 """
-import contextlib, json, os, pathlib, shutil, signal, struct, subprocess, sys, tempfile, time, traceback
+import contextlib, hashlib, json, os, pathlib, shutil, signal, struct, subprocess, sys, tempfile, time, traceback
 
 PROGRAM = os.environ["MUTANT"]
 SANITIZED = bool(os.environ.get("MUTANT_SANITIZE"))
@@ -115,7 +115,8 @@ BLOCK = 4096
 
 class Record:
     """A record as it lies in a store (docs/format.md, "Records" and "Local store"): whole in LMDB's file, or only its header
-    there, followed by the place of its payload in a segment file."""
+    there, followed by the place of its payload in a segment file. LMDB's unused space has the remains of older records, partly
+    overwritten by others: valid is only what matches its hash."""
 
     def __init__(self, store, offset, data):
         self.file, self.offset = store / "data.mdb", offset
@@ -129,7 +130,14 @@ class Record:
             if segment.exists() and block * BLOCK + self.payload <= segment.stat().st_size:
                 self.segment, self.block = segment, block
         self.valid = (self.kind == 0 and self.counter > 0 and self.size <= 4_194_304
-                      and (self.segment is not None or offset + self.size <= len(data)))
+                      and hashlib.blake2b(self.content(data), digest_size=32).digest() == data[offset + 64:offset + 96])
+
+    def content(self, data):
+        if self.segment is None:
+            return data[self.offset + 160:self.offset + self.size]
+        with open(self.segment, "rb") as segment:
+            segment.seek(self.block * BLOCK)
+            return segment.read(self.payload)
 
     def place(self, byte):
         if byte >= 160 and self.segment is not None:
