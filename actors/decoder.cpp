@@ -87,6 +87,22 @@ result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) const {
   return out;
 }
 
+result<sealed_list> decoder_state::seal(const seal_chunks_job& job) const {
+  sealed_list out;
+  out.reserve(job.chunks.size());
+  for (const auto& c : job.chunks) {
+    if (c.unless && options.keys->fingerprint_of(c.value) == *c.unless) {
+      out.push_back({bytes(), *c.unless});
+      continue;
+    }
+    auto sealed = seal(seal_chunk_job{c.value, static_cast<std::uint32_t>(c.value.size()), c.pad});
+    if (!sealed)
+      return fail(sealed.error());
+    out.push_back(std::move(*sealed));
+  }
+  return out;
+}
+
 result<fingerprint> decoder_state::compare(const compare_chunk_job& job) const {
   if (const auto* plain = std::get_if<bytes>(&job.input))
     return options.keys->fingerprint_of(*plain);
@@ -232,6 +248,7 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
   self->state.options = std::move(options);
   return {
       sealing<seal_chunk_job>(self),
+      sealing<seal_chunks_job>(self),
       [self](compare_atom, const compare_chunk_job& job) { return answer(self->state.compare(job)); },
       [](pull_atom, const read_job& job) -> caf::result<bytes> {
         buffer out(job.length);

@@ -13,6 +13,12 @@ constexpr std::uint32_t max_listed_at_once = 4096;
 // A reservation looks at this many free pads that it may not take before it goes on above next_pad instead.
 constexpr unsigned max_free_skipped = 512;
 
+bool is_plain_put(const put_request& request, std::size_t max_bytes) {
+  const auto* value = std::get_if<bytes>(&request.source);
+  return value != nullptr && value->size() <= max_bytes && !request.key.empty() && request.key.size() <= max_key_bytes
+         && !request.options.listener;
+}
+
 list_item describe(const listed_item& item) {
   list_item out;
   out.key = item.key;
@@ -72,6 +78,17 @@ found index_actor_state::find(const find_request& request, const caf::strong_act
   return out;
 }
 
+found_list index_actor_state::find(const key_list& keys, const caf::strong_actor_ptr& asking) {
+  found_list out;
+  out.reserve(keys.size());
+  for (const auto& key : keys) {
+    auto& there = out.emplace_back(find(find_request{key, false, 1}, asking));
+    if (there.complete && !there.pending)
+      there.pads = reserve(1, asking).value_or(pad_list{});
+  }
+  return out;
+}
+
 void index_actor_state::release(std::uint64_t pin) {
   auto at = pins.find(pin);
   if (at == pins.end())
@@ -124,9 +141,12 @@ std::optional<get_result> index_actor_state::get_inline(const get_request& reque
 
 // Nothing but the value is asked for: one change of the index is all of it.
 bool index_actor_state::lies_in_index(const put_request& request) const {
-  const auto* value = std::get_if<bytes>(&request.source);
-  return value != nullptr && value->size() <= options.inline_bytes && !request.key.empty()
-         && request.key.size() <= max_key_bytes && !request.options.listener;
+  return is_plain_put(request, options.inline_bytes);
+}
+
+// It cannot be cancelled, either: that takes no time worth it.
+bool index_actor_state::fits_small_pad(const put_request& request) const {
+  return options.small_puts && options.operations && is_plain_put(request, options.small_bytes) && request.options.ticket == 0;
 }
 
 void index_actor_state::put_inline(put_request& request, caf::typed_response_promise<put_result> promise) {
@@ -348,8 +368,12 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         return s->pass_on<get_result>(atom, std::move(request));
       },
       [s](put_atom atom, put_request& request) -> caf::result<put_result> {
-        if (!s->lies_in_index(request))
+        if (!s->lies_in_index(request)) {
+          if (s->fits_small_pad(request))
+            return s->self->delegate(s->options.small_puts, atom, std::move(request), index_actor(s->self),
+                                     s->options.operations);
           return s->pass_on<put_result>(atom, std::move(request));
+        }
         if (s->failure)
           return to_caf(*s->failure);
         auto promise = s->self->make_response_promise<put_result>();
@@ -359,6 +383,10 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       [s](find_atom, find_request& request) {
         return s->when_open<found>([s, request = std::move(request), asking = s->self->current_sender()]()
                                        -> caf::result<found> { return s->find(request, asking); });
+      },
+      [s](find_atom, key_list& keys) {
+        return s->when_open<found_list>([s, keys = std::move(keys), asking = s->self->current_sender()]()
+                                            -> caf::result<found_list> { return s->find(keys, asking); });
       },
       [s](release_atom, std::uint64_t pin) { s->release(pin); },
       [s](reserve_atom, std::uint32_t count) {
@@ -380,6 +408,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         s->enqueue_commit(std::move(request), promise, owner);
         return promise;
       },
+      [s](commit_atom, commit_list& requests) { return s->enqueue_commits(std::move(requests)); },
       [s](list_atom, list_request& request) {
         return s->when_open<list_page>(
             [s, request = std::move(request)]() -> caf::result<list_page> { return s->list(request); });

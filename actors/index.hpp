@@ -28,7 +28,9 @@ struct index_options {
   decoder_actor decoders;      // a pool of decoders, for what somebody waits for
   decoder_actor background;    // for snapshots and the cache; none: the same
   operations_actor operations; // of the store whose front this is; none: only the index's own interface works
+  small_puts_actor small_puts; // the store's; none: the operations do those, too
   std::size_t inline_bytes = 0;                          // values that are put and lie in the index: up to this size
+  std::size_t small_bytes = 0;                           // values that are put and are for small_puts: up to this size
   writer_id writer{};          // random, unless a test says otherwise
   std::uint64_t ring_slots = default_ring_slots;         // of an index that this store creates
   std::size_t max_batch_bytes = 1u << 20;                // of one commit; a single request may be larger, up to one pad
@@ -63,8 +65,24 @@ struct index_actor_state {
     std::uint64_t size = 0;
     void deliver(caf::error e) { promise.deliver(std::move(e)); }
   };
-  using commit_answer =
-      std::variant<caf::typed_response_promise<commit_result>, waiting_put, caf::typed_response_promise<done>>;
+  // One of a list, which is answered with the last of them.
+  struct listed_outcomes {
+    caf::typed_response_promise<commit_outcomes> promise;
+    commit_outcomes outcomes;
+    std::size_t missing = 0;
+  };
+  struct waiting_in_list {
+    std::shared_ptr<listed_outcomes> list;
+    std::size_t number = 0;
+    void deliver(commit_outcome outcome) {
+      list->outcomes[number] = std::move(outcome);
+      if (--list->missing == 0)
+        list->promise.deliver(std::move(list->outcomes));
+    }
+    void deliver(const caf::error& e) { deliver(commit_outcome{0, from_caf(e)}); }
+  };
+  using commit_answer = std::variant<caf::typed_response_promise<commit_result>, waiting_put, waiting_in_list,
+                                     caf::typed_response_promise<done>>;
 
   struct waiting_commit {
     commit_request request;
@@ -78,12 +96,14 @@ struct index_actor_state {
   template <class Out, class F>
   caf::result<Out> when_open(F f);
   found find(const find_request& request, const caf::strong_actor_ptr& asking);
+  found_list find(const key_list& keys, const caf::strong_actor_ptr& asking);
   void release(std::uint64_t pin);
   result<pad_list> reserve(std::uint32_t count, const caf::strong_actor_ptr& owner);
   void take_back(const returned_pads& pads, const caf::actor_addr& owner);
   // Null: the value is not to be had from the index alone, or the request is one for the operation to refuse.
   std::optional<get_result> get_inline(const get_request& request) const;
   bool lies_in_index(const put_request& request) const;
+  bool fits_small_pad(const put_request& request) const;
   void put_inline(put_request& request, caf::typed_response_promise<put_result> promise);
   // To the operations.
   template <class Out, class... Args>
@@ -137,6 +157,8 @@ struct index_actor_state {
   result<void> apply_commit(const commit& c);
   // owner: who reserved the pads that it names; null: it names none.
   void enqueue_commit(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner);
+  void add_to_queue(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner);
+  caf::result<commit_outcomes> enqueue_commits(commit_list requests);
   static void succeed(commit_answer& answer, std::uint64_t version);
   static void refuse(commit_answer& answer, const error& e);
   void sync(caf::typed_response_promise<sync_report> promise);

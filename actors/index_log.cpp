@@ -512,6 +512,8 @@ void index_actor_state::succeed(commit_answer& answer, std::uint64_t version) {
     out.size = out.bytes_written = put->size;
     out.version = version;
     put->promise.deliver(out);
+  } else if (auto* listed = std::get_if<waiting_in_list>(&answer)) {
+    listed->deliver(commit_outcome{version, std::nullopt});
   } else if (auto* whole = std::get_if<caf::typed_response_promise<commit_result>>(&answer)) {
     whole->deliver(commit_result{version});
   } else {
@@ -523,7 +525,28 @@ void index_actor_state::refuse(commit_answer& answer, const error& e) {
   std::visit([&](auto& whom) { whom.deliver(to_caf(e)); }, answer);
 }
 
+caf::result<commit_outcomes> index_actor_state::enqueue_commits(commit_list requests) {
+  if (failure)
+    return to_caf(*failure);
+  if (requests.empty())
+    return commit_outcomes{};
+  const auto owner = self->current_sender();  // a promise takes it with it
+  auto list = std::make_shared<listed_outcomes>();
+  list->promise = self->make_response_promise<commit_outcomes>();
+  list->outcomes.resize(requests.size());
+  list->missing = requests.size();
+  for (std::size_t i = 0; i < requests.size(); ++i)
+    add_to_queue(std::move(requests[i]), waiting_in_list{list, i}, owner);
+  pump();
+  return list->promise;
+}
+
 void index_actor_state::enqueue_commit(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner) {
+  add_to_queue(std::move(request), std::move(answer), owner);
+  pump();
+}
+
+void index_actor_state::add_to_queue(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner) {
   waiting_commit w{std::move(request), std::move(answer), {}, self->clock().now() + options.timeout};
   std::size_t size = commit_overhead_bytes;
   for (const auto& op : w.request.operations) {
@@ -543,7 +566,6 @@ void index_actor_state::enqueue_commit(commit_request request, commit_answer ans
     return give_up(w, {errc::overloaded, "too many changes of the index are waiting; try again later"}, false);
   queue.push_back(std::move(w));
   watch_queue();
-  pump();
 }
 
 // One look at the clock for all that wait, instead of a timer for each: the store may keep a commit waiting for ever, when it

@@ -25,6 +25,7 @@ using pad_store_actor = caf::typed_actor<
 // CPU-bound work, off the scheduler's threads. Holds the owner's keys. A pool of them has the same interface.
 using decoder_actor = caf::typed_actor<
     replies_to<seal_atom, seal_chunk_job>::with<sealed_chunk>,
+    replies_to<seal_atom, seal_chunks_job>::with<sealed_list>,
     replies_to<compare_atom, compare_chunk_job>::with<fingerprint>,
     replies_to<pull_atom, read_job>::with<bytes>,
     // The plaintext wanted. decrypt_failed, corrupt_record, pad_conflict
@@ -49,6 +50,8 @@ using decoder_actor = caf::typed_actor<
 // Owns the master index; metadata access is ordered by its mailbox.
 using index_actor = caf::typed_actor<
     replies_to<find_atom, find_request>::with<found>,
+    // Several keys that will get values of one pad: each with a pad, unless it has an unfinished upload or there was trouble.
+    replies_to<find_atom, key_list>::with<found_list>,
     // Ends a pin.
     reacts_to<release_atom, std::uint64_t>,
     // Pads to write to, held for the asking actor until it commits them, returns them or goes down.
@@ -57,6 +60,8 @@ using index_actor = caf::typed_actor<
     // Answers when the commit is durable. key_not_found, key_exists, version_mismatch, pad_conflict, invalid_argument:
     // refused, nothing changed. timeout, unreachable: unknown. Many requests share one log write.
     replies_to<commit_atom, commit_request>::with<commit_result>,
+    // Answers when all of them have an outcome, as above.
+    replies_to<commit_atom, commit_list>::with<commit_outcomes>,
     replies_to<list_atom, list_request>::with<list_page>,
     replies_to<count_atom>::with<index_stats>,
     // Reads what other writers have committed.
@@ -81,6 +86,9 @@ using operations_actor = caf::typed_actor<
     replies_to<stats_atom, index_actor>::with<store_stats>,
     replies_to<purge_atom, purge_request, index_actor>::with<purge_result>,
     reacts_to<cancel_atom, std::uint64_t>>;
+
+// Puts values of one small pad each, many at a time; hands to the operations what is more than that.
+using small_puts_actor = caf::typed_actor<replies_to<put_atom, put_request, index_actor, operations_actor>::with<put_result>>;
 
 // What a store does that is not of its index alone.
 using value_store_actor = caf::typed_actor<

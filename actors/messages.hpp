@@ -114,6 +114,17 @@ struct sealed_chunk {
   fingerprint print{};
 };
 
+// Small chunks, several in one job. One that has the fingerprint `unless` is not sealed: its record is empty then.
+struct small_chunk {
+  bytes value;
+  pad_ref pad;
+  std::optional<fingerprint> unless;
+};
+struct seal_chunks_job {
+  std::vector<small_chunk> chunks;
+};
+using sealed_list = std::vector<sealed_chunk>;
+
 // Opens a data pad's record.
 struct open_chunk_job {
   bytes record;
@@ -224,6 +235,8 @@ struct found {
   std::uint64_t pin = 0;  // 0: nothing was pinned
   pad_list pads;          // reserved; none if the key has something, or if there was trouble, which reserve_atom tells
 };
+using key_list = std::vector<std::string>;
+using found_list = std::vector<found>;
 
 struct key_condition {
   std::string key;
@@ -239,6 +252,14 @@ struct commit_request {
 struct commit_result {
   std::uint64_t version = 0;   // the commit's sequence number
 };
+
+// Several at once, each for itself: what became of each, in their order.
+using commit_list = std::vector<commit_request>;
+struct commit_outcome {
+  std::uint64_t version = 0;
+  std::optional<error> failure;
+};
+using commit_outcomes = std::vector<commit_outcome>;
 
 // Pads from a reservation that go back to the index instead of into a commit.
 struct returned_pads {
@@ -484,6 +505,8 @@ MUTANT_LOCAL_MESSAGE(mutant::seal_chunk_job)
 MUTANT_LOCAL_MESSAGE(mutant::read_job)
 MUTANT_LOCAL_MESSAGE(mutant::write_job)
 MUTANT_LOCAL_MESSAGE(mutant::sealed_chunk)
+MUTANT_LOCAL_MESSAGE(mutant::seal_chunks_job)
+MUTANT_LOCAL_MESSAGE(mutant::sealed_list)
 MUTANT_LOCAL_MESSAGE(mutant::compare_chunk_job)
 MUTANT_LOCAL_MESSAGE(mutant::fingerprint)
 MUTANT_LOCAL_MESSAGE(mutant::open_chunk_job)
@@ -511,8 +534,12 @@ MUTANT_LOCAL_MESSAGE(mutant::read_cache_job)
 MUTANT_LOCAL_MESSAGE(mutant::save_cache_job)
 MUTANT_LOCAL_MESSAGE(mutant::find_request)
 MUTANT_LOCAL_MESSAGE(mutant::found)
+MUTANT_LOCAL_MESSAGE(mutant::key_list)
+MUTANT_LOCAL_MESSAGE(mutant::found_list)
 MUTANT_LOCAL_MESSAGE(mutant::commit_request)
 MUTANT_LOCAL_MESSAGE(mutant::commit_result)
+MUTANT_LOCAL_MESSAGE(mutant::commit_list)
+MUTANT_LOCAL_MESSAGE(mutant::commit_outcomes)
 MUTANT_LOCAL_MESSAGE(mutant::returned_pads)
 MUTANT_LOCAL_MESSAGE(mutant::pad_list)
 MUTANT_LOCAL_MESSAGE(mutant::list_request)

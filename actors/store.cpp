@@ -9,6 +9,7 @@
 #include "actors/open_store.hpp"
 #include "actors/operations.hpp"
 #include "actors/pad_pool.hpp"
+#include "actors/small_puts.hpp"
 #include "actors/worker_pool.hpp"
 
 namespace mutant {
@@ -134,6 +135,14 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   if (auto valid = made.get.validate(); !valid)
     return give_up(valid.error());
 
+  auto own_worker = config.worker;
+  if (own_worker.seed == 0)
+    own_worker.seed = random_u64();
+  small_puts_options few{system.spawn(pad_worker, own_worker), decoder_pool, config.chunk_bytes, config.max_operations};
+  made.supervised.push_back(caf::actor_cast<caf::actor>(few.pads));
+  auto small = system.spawn(small_puts, few);
+  made.supervised.push_back(caf::actor_cast<caf::actor>(small));
+
   config.index.accept_rollback = config.accept_rollback;
   config.index.inline_bytes = config.inline_bytes;
   config.index.pads = pads;
@@ -143,6 +152,8 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     random_fill(config.index.writer);
   if (auto valid = config.index.validate(); !valid)
     return give_up(valid.error());
+  config.index.small_bytes = std::min<std::size_t>(config.small_bytes, config.chunk_bytes);
+  config.index.small_puts = small;
   config.index.operations = system.spawn(operations, made);
   return system.spawn(index_manager, config.index);
 }

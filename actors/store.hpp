@@ -38,6 +38,7 @@ struct store_config {
   std::size_t window = 0;              // chunks under way per operation; 0: decoders and a few more
   std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;
+  std::size_t small_bytes = 16u << 10; // values up to this size, given as bytes, are put many at a time (small_puts.hpp)
   std::size_t max_operations = 1024;   // puts and gets at a time; `overloaded` beyond
 
   // Finer settings. The handles in them are filled in by spawn_store.

@@ -123,10 +123,13 @@ void client::put(const std::string& key, std::string content, std::optional<std:
   const auto number = world_.reference_.begin(std::move(a));
   bool fails = false;
   put_request request{key, source_of(content, &fails), if_version, {}};
-  request.options.ticket = (home_->writer + 1) * 1'000'000 + ++last_ticket_ * 1000 + self_->id() % 1000;
+  const auto cancels = may_cancel && d.chance(0.1);
+  // Without a ticket, small values are put many at a time.
+  if (cancels || d.chance(0.3))
+    request.options.ticket = (home_->writer + 1) * 1'000'000 + ++last_ticket_ * 1000 + self_->id() % 1000;
   auto t = world_.ask(home_, "put of " + std::to_string(content.size()) + " bytes to " + key, number);
   const auto size = content.size();
-  if (may_cancel && d.chance(0.1)) {
+  if (cancels) {
     auto cancel = [this, id = request.options.ticket] { self_->send(home_->store, cancel_atom_v, id); };
     self_->delayed_send(self_, std::chrono::milliseconds(d.below(50)), deferred{cancel});
   }
