@@ -65,6 +65,14 @@ client open_store(const std::string& directory, std::size_t inline_bytes) {
 
 constexpr double no_limit = 1e6;   // seconds
 
+// The value with a number in it: a put of what a key has already writes no pad.
+bytes numbered(const bytes& value, std::uint64_t number) {
+  buffer b(value.size());
+  std::memcpy(b.data(), value.data(), value.size());
+  std::memcpy(b.data(), &number, std::min(value.size(), sizeof number));
+  return std::move(b).freeze();
+}
+
 client_run put_keys(client& c, std::size_t clients, double seconds, std::uint64_t count, std::uint64_t first,
                     const bytes& value, std::uint64_t keys) {
   return run_clients(
@@ -72,7 +80,7 @@ client_run put_keys(client& c, std::size_t clients, double seconds, std::uint64_
       [store = c.store(), value, keys](auto* self, std::uint64_t n, auto answered) {
         put_request request;
         request.key = key_of(keys == 0 ? n : scattered(n, keys));
-        request.source = bytes::copy_of(value);
+        request.source = numbered(value, n);
         self->request(store, caf::infinite, put_atom_v, std::move(request))
             .then([answered](put_result&) { answered(); }, or_end("put"));
       },
