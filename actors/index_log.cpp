@@ -749,7 +749,10 @@ void index_actor_state::committed(const commit& what, std::size_t record_bytes, 
     --gather.skip;
   } else {
     const auto now = self->clock().now();
-    gather.wanted = std::min(in_flight.size() + queue.size(), options.max_batch_requests);
+    // Those of a list come back with a pad that has to be written first, which takes longer than a commit.
+    const auto returning = static_cast<std::size_t>(std::ranges::count_if(
+        in_flight, [](const waiting_commit& w) { return !std::holds_alternative<waiting_in_list>(w.answer); }));
+    gather.wanted = returning == 0 ? 0 : std::min(returning + queue.size(), options.max_batch_requests);
     gather.until = now + std::min<caf::actor_clock::duration_type>((now - gather.began) / 2, options.max_gathering);
   }
   in_flight.clear();

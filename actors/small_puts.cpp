@@ -168,8 +168,10 @@ void small_puts_state::commit() {
               committed(puts[i], outcomes[i]);
           },
           [this, puts](caf::error& cause) {
-            for (const auto& p : puts)
+            for (const auto& p : puts) {
+              give_back(p, returned_pads::state::written, p->pad.counter);
               fail_with(p, from_caf(cause));
+            }
           });
 }
 

@@ -1,10 +1,10 @@
 // Puts values of one small pad each, many at a time, where an actor and two dozen messages for each would cost more than its
 // encryption.
 //
-// Every value takes the steps of a put_operation: look up and reserve, seal, write, commit. What waits for a step when this actor
-// comes to it takes the step together, in one message; writes go out one by one, so that no value waits for another's trouble.
-// Where the short way ends (an unfinished upload, another writer's pad, a value that moved meanwhile), the put is handed to the
-// operations, which begin it anew.
+// Every value takes the steps of a put_operation: look up and reserve, seal, write, commit. What waits for a step when this
+// actor comes to it takes the step together, in one message; writes go out one by one, so that no value waits for another's
+// trouble. Where the short way ends (an unfinished upload, another writer's pad, a value that moved meanwhile), the put is
+// handed to the operations, which begin it anew.
 #pragma once
 
 #include <unordered_set>
