@@ -83,19 +83,17 @@ result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) const {
     return fail(filled.error());
   sealed_chunk out;
   out.print = options.keys->fingerprint_of(record.plaintext());
+  if (job.unless == out.print)
+    return out;
   out.record = std::move(record).seal(options.keys->data(job.pad.number), job.pad.counter);
   return out;
 }
 
-result<sealed_list> decoder_state::seal(const seal_chunks_job& job) const {
+result<sealed_list> decoder_state::seal(const seal_list& jobs) const {
   sealed_list out;
-  out.reserve(job.chunks.size());
-  for (const auto& c : job.chunks) {
-    if (c.unless && options.keys->fingerprint_of(c.value) == *c.unless) {
-      out.push_back({bytes(), *c.unless});
-      continue;
-    }
-    auto sealed = seal(seal_chunk_job{c.value, static_cast<std::uint32_t>(c.value.size()), c.pad});
+  out.reserve(jobs.size());
+  for (const auto& job : jobs) {
+    auto sealed = seal(job);
     if (!sealed)
       return fail(sealed.error());
     out.push_back(std::move(*sealed));
@@ -248,7 +246,7 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
   self->state.options = std::move(options);
   return {
       sealing<seal_chunk_job>(self),
-      sealing<seal_chunks_job>(self),
+      sealing<seal_list>(self),
       [self](compare_atom, const compare_chunk_job& job) { return answer(self->state.compare(job)); },
       [](pull_atom, const read_job& job) -> caf::result<bytes> {
         buffer out(job.length);

@@ -16,7 +16,7 @@ struct decoder_state {
   decoder_options options;
 
   result<sealed_chunk> seal(const seal_chunk_job& job) const;
-  result<sealed_list> seal(const seal_chunks_job& job) const;
+  result<sealed_list> seal(const seal_list& jobs) const;
   result<fingerprint> compare(const compare_chunk_job& job) const;
   result<bytes> open(const open_chunk_job& job) const;
   address_list addresses(const address_job& job) const;

@@ -25,7 +25,7 @@ using pad_store_actor = caf::typed_actor<
 // CPU-bound work, off the scheduler's threads. Holds the owner's keys. A pool of them has the same interface.
 using decoder_actor = caf::typed_actor<
     replies_to<seal_atom, seal_chunk_job>::with<sealed_chunk>,
-    replies_to<seal_atom, seal_chunks_job>::with<sealed_list>,
+    replies_to<seal_atom, seal_list>::with<sealed_list>,
     replies_to<compare_atom, compare_chunk_job>::with<fingerprint>,
     replies_to<pull_atom, read_job>::with<bytes>,
     // The plaintext wanted. decrypt_failed, corrupt_record, pad_conflict

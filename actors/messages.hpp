@@ -107,6 +107,7 @@ struct seal_chunk_job {
   chunk_input input;
   std::uint32_t length = 0;
   pad_ref pad;                          // where it will lie
+  std::optional<fingerprint> unless = std::nullopt;   // a chunk that has it is not sealed: its record is empty then
 };
 
 struct sealed_chunk {
@@ -114,15 +115,8 @@ struct sealed_chunk {
   fingerprint print{};
 };
 
-// Small chunks, several in one job. One that has the fingerprint `unless` is not sealed: its record is empty then.
-struct small_chunk {
-  bytes value;
-  pad_ref pad;
-  std::optional<fingerprint> unless;
-};
-struct seal_chunks_job {
-  std::vector<small_chunk> chunks;
-};
+// Several small ones in one message, and their results in the same order.
+using seal_list = std::vector<seal_chunk_job>;
 using sealed_list = std::vector<sealed_chunk>;
 
 // Opens a data pad's record.
@@ -505,7 +499,7 @@ MUTANT_LOCAL_MESSAGE(mutant::seal_chunk_job)
 MUTANT_LOCAL_MESSAGE(mutant::read_job)
 MUTANT_LOCAL_MESSAGE(mutant::write_job)
 MUTANT_LOCAL_MESSAGE(mutant::sealed_chunk)
-MUTANT_LOCAL_MESSAGE(mutant::seal_chunks_job)
+MUTANT_LOCAL_MESSAGE(mutant::seal_list)
 MUTANT_LOCAL_MESSAGE(mutant::sealed_list)
 MUTANT_LOCAL_MESSAGE(mutant::compare_chunk_job)
 MUTANT_LOCAL_MESSAGE(mutant::fingerprint)

@@ -29,7 +29,8 @@ pad_store_actor spawn_pad_pool(caf::actor_system& system, const pad_worker_optio
   pool.kept_for_short = workers / 4;
   pool.timeout = options.longest_request() + std::chrono::seconds(10);
   pool.spawn = [&system, mine = options]() mutable -> pad_store_actor {
-    mine.seed = mine.seed != 0 ? mine.seed + 1 : random_u64();
+    if (mine.seed != 0)
+      ++mine.seed;
     return system.spawn(pad_worker, mine);
   };
   return system.spawn(worker_pool<pad_store_actor>, std::move(pool));

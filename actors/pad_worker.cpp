@@ -76,6 +76,10 @@ bool is_transient(errc code) noexcept {
   return code == errc::overloaded || code == errc::timeout || code == errc::unreachable;
 }
 
+bool is_anothers_pad(const error& e) noexcept {
+  return e.code == errc::pad_conflict || e.code == errc::stale_counter || (e.code == errc::timeout && e.detail != 0);
+}
+
 result<void> pad_worker_options::validate() const {
   if (!store)
     return fail(errc::invalid_argument, "a pad worker needs a pad store");
@@ -104,7 +108,7 @@ std::function<void(error)> pad_worker_state::take_try(std::uint64_t number) {
 }
 
 pad_worker_actor::behavior_type pad_worker(self_pointer self, pad_worker_options options) {
-  self->state.random = options.seed;
+  self->state.random = options.seed != 0 ? options.seed : random_u64();
   self->state.options = std::move(options);
   return {
       [self](put_atom atom, bytes& record) { return start<done>(self, atom, std::move(record)); },

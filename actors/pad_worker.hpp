@@ -18,7 +18,7 @@ struct pad_worker_options {
   unsigned tries = 6;                             // at least 1
   std::chrono::milliseconds first_pause{20};      // doubles with each try
   std::chrono::milliseconds longest_pause{2'000};
-  std::uint64_t seed = 0;                         // of the jitter; simulations set it
+  std::uint64_t seed = 0;                         // of the jitter; 0: random. Simulations set it
 
   result<void> validate() const;
   // Longest that one request may take, every try and pause included.
@@ -50,6 +50,10 @@ using pad_worker_actor = pad_store_actor::extend<reacts_to<deferred>>;
 
 pad_worker_actor::behavior_type pad_worker(pad_worker_actor::stateful_pointer<pad_worker_state> self,
                                            pad_worker_options options);
+
+// Whether another writer's record is where a write should have gone: that pad is theirs. Also a timeout that knows a higher
+// counter, whatever became of our record.
+bool is_anothers_pad(const error& e) noexcept;
 
 // Whether the same request may succeed later: overloaded, timeout, unreachable.
 bool is_transient(errc code) noexcept;

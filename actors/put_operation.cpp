@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "actors/pad_worker.hpp"
 #include "core/index/rules.hpp"
 
 namespace mutant {
@@ -328,8 +329,7 @@ void put_operation_state::write(std::uint64_t number, fingerprint print, bytes r
             if (over)
               return;
             auto e = from_caf(cause);
-            // A timeout that knows a higher counter: whatever became of our record, the pad is another writer's.
-            if (e.code == errc::pad_conflict || e.code == errc::stale_counter || (e.code == errc::timeout && e.detail != 0))
+            if (is_anothers_pad(e))
               return contested(number, e.detail);
             fail_with(std::move(e));
           });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/pad_worker.hpp"
 #include "actors/worker_pool.hpp"
 #include "core/index/rules.hpp"
 
@@ -56,10 +57,7 @@ void small_puts_state::look_up() {
               plan(puts[i], now[i]);
             go_on();
           },
-          [this, puts](caf::error& cause) {
-            for (const auto& p : puts)
-              fail_with(p, from_caf(cause));
-          });
+          [this, puts](caf::error& cause) { fail_with(puts, from_caf(cause), returned_pads::state::unused); });
 }
 
 void small_puts_state::plan(const put_ptr& p, found& now) {
@@ -86,27 +84,23 @@ void small_puts_state::seal() {
   const auto all = std::exchange(unsealed, {});
   for (std::size_t at = 0; at < all.size();) {
     put_list puts;
-    seal_chunks_job job;
+    seal_list jobs;
     for (std::size_t size = 0; at < all.size() && puts.size() < max_sealed_together; ++at) {
       const auto& p = all[at];
-      size += p->value().size();
+      const auto length = static_cast<std::uint32_t>(p->value().size());
+      size += length;
       if (!puts.empty() && size > short_work_bytes)
         break;
       puts.push_back(p);
-      job.chunks.push_back({p->value(), p->pad, p->before ? std::optional(p->before->print) : std::nullopt});
+      jobs.push_back({p->value(), length, p->pad, p->before ? std::optional(p->before->print) : std::nullopt});
     }
-    self->request(options.decoders, caf::infinite, seal_atom_v, std::move(job))
+    self->request(options.decoders, caf::infinite, seal_atom_v, std::move(jobs))
         .then(
             [this, puts](sealed_list& results) {
               for (std::size_t i = 0; i < puts.size(); ++i)
                 sealed(puts[i], results[i]);
             },
-            [this, puts](caf::error& cause) {
-              for (const auto& p : puts) {
-                give_back(p, returned_pads::state::unused, p->pad.counter);
-                fail_with(p, from_caf(cause));
-              }
-            });
+            [this, puts](caf::error& cause) { fail_with(puts, from_caf(cause), returned_pads::state::unused); });
   }
 }
 
@@ -131,8 +125,7 @@ void small_puts_state::write(const put_ptr& p, bytes record) {
           },
           [this, p](caf::error& cause) {
             const auto e = from_caf(cause);
-            // A timeout that knows a higher counter: whatever became of our record, the pad is another writer's.
-            if (e.code == errc::pad_conflict || e.code == errc::stale_counter || (e.code == errc::timeout && e.detail != 0)) {
+            if (is_anothers_pad(e)) {
               give_back(p, returned_pads::state::contested, e.detail);
               return hand_over(p);
             }
@@ -167,12 +160,7 @@ void small_puts_state::commit() {
             for (std::size_t i = 0; i < puts.size(); ++i)
               committed(puts[i], outcomes[i]);
           },
-          [this, puts](caf::error& cause) {
-            for (const auto& p : puts) {
-              give_back(p, returned_pads::state::written, p->pad.counter);
-              fail_with(p, from_caf(cause));
-            }
-          });
+          [this, puts](caf::error& cause) { fail_with(puts, from_caf(cause), returned_pads::state::written); });
 }
 
 // A pad of a commit that was refused is the index's again, and so is one that it does not know the fate of.
@@ -218,6 +206,13 @@ void small_puts_state::give_back(const put_ptr& p, returned_pads::state as, std:
 void small_puts_state::fail_with(const put_ptr& p, const error& e) {
   running.erase(p);
   p->promise.deliver(to_caf(e));
+}
+
+void small_puts_state::fail_with(const put_list& puts, const error& e, returned_pads::state pads) {
+  for (const auto& p : puts) {
+    give_back(p, pads, p->pad.counter);
+    fail_with(p, e);
+  }
 }
 
 void small_puts_state::end(const caf::error& reason) {

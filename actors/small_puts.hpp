@@ -57,6 +57,8 @@ struct small_puts_state {
   void hand_over(const put_ptr& p);
   void give_back(const put_ptr& p, returned_pads::state as, std::uint64_t counter);
   void fail_with(const put_ptr& p, const error& e);
+  // All of them, whose pads go back to the index as what they are by now.
+  void fail_with(const put_list& puts, const error& e, returned_pads::state pads);
   void end(const caf::error& reason);
 
   actor_type::pointer self;

@@ -135,10 +135,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   if (auto valid = made.get.validate(); !valid)
     return give_up(valid.error());
 
-  auto own_worker = config.worker;
-  if (own_worker.seed == 0)
-    own_worker.seed = random_u64();
-  small_puts_options few{system.spawn(pad_worker, own_worker), decoder_pool, config.chunk_bytes, config.max_operations};
+  small_puts_options few{system.spawn(pad_worker, config.worker), decoder_pool, config.chunk_bytes, config.max_operations};
   made.supervised.push_back(caf::actor_cast<caf::actor>(few.pads));
   auto small = system.spawn(small_puts, few);
   made.supervised.push_back(caf::actor_cast<caf::actor>(small));

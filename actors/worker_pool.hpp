@@ -33,10 +33,10 @@ std::size_t bytes_of(const T&) noexcept {
 }
 inline std::size_t bytes_of(const bytes& record) noexcept { return record.size(); }
 inline std::size_t bytes_of(const seal_chunk_job& job) noexcept { return job.length; }
-inline std::size_t bytes_of(const seal_chunks_job& job) noexcept {
+inline std::size_t bytes_of(const seal_list& jobs) noexcept {
   std::size_t size = 0;
-  for (const auto& c : job.chunks)
-    size += c.value.size();
+  for (const auto& job : jobs)
+    size += job.length;
   return size;
 }
 inline std::size_t bytes_of(const compare_chunk_job& job) noexcept { return job.length; }

@@ -286,6 +286,23 @@ struct fixture {
     return false;
   }
 
+  bool is_data(const pad_address& a) const {
+    for (std::uint64_t n = 0; n < 64; ++n)
+      if (a == data_pad(n))
+        return true;
+    return false;
+  }
+
+  // What a store is asked.
+  static put_request put_of(std::string key, std::string_view value, std::optional<std::uint64_t> if_version = {}) {
+    return {std::move(key), bytes::copy_of(value), if_version, {}};
+  }
+  static get_request get_of(std::string key) {
+    get_request request;
+    request.key = std::move(key);
+    return request;
+  }
+
   // Flips a bit of what the engine holds, whatever the write rule says.
   void damage(const pad_address& address, std::size_t byte) {
     auto record = engine->get(address);

@@ -15,12 +15,6 @@ struct operations_fixture : fixture {
   using fixture::fixture;
   index_actor index = spawn_index();
 
-  bool is_data(const pad_address& a) const {
-    for (std::uint64_t n = 0; n < 64; ++n)
-      if (a == data_pad(n))
-        return true;
-    return false;
-  }
   void hold_data(pad_op op) {
     door->hold = [this, op](pad_op what, const pad_address& a) { return what == op && is_data(a); };
   }

@@ -6,14 +6,6 @@ namespace mutant::testing {
 namespace {
 
 struct store_fixture : fixture {
-  static put_request put_of(std::string key, std::string_view value) {
-    return {std::move(key), bytes::copy_of(value), std::nullopt, {}};
-  }
-  static get_request get_of(std::string key) {
-    get_request request;
-    request.key = std::move(key);
-    return request;
-  }
   std::size_t running() { return det.system().registry().running(); }
 };
 
