@@ -86,6 +86,8 @@ void ask_behind(self_pointer self, const fate& f, caf::typed_response_promise<Ou
           [self, f, promise, args...](Out& answer) {
             if constexpr (std::is_same_v<Out, done>)
               repeat(self, f, args...);
+            else
+              (static_cast<void>(args), ...);  // clang would call the capture unused
             give<Out>(self, f, promise, std::move(answer));
           },
           [self, f, promise](caf::error& e) { give<Out>(self, f, promise, std::move(e)); });

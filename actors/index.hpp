@@ -53,6 +53,15 @@ struct index_options {
 // The index's interface, the rest of the store's, and its own messages to itself.
 using index_self_actor = index_actor::extend_with<value_store_actor>::extend<reacts_to<deferred>>;
 
+// A full snapshot under way.
+struct index_compaction {
+  std::shared_ptr<part_cutter> cutter;
+  std::uint64_t sequence = 0;
+  std::uint64_t next_pad = 0;
+  std::vector<part_ref> written;
+  bool complete = false;  // all parts are written; the root is next
+};
+
 struct index_actor_state {
   using self_pointer = index_self_actor::stateful_pointer<index_actor_state>;
   static inline const char* name = "index";
@@ -303,14 +312,7 @@ struct index_actor_state {
   bool root_busy = false;                       // a root is being written
   bool snapshots_paused = false;                // after a failure, for retry_pause
   std::uint64_t next_part = 0;                  // part pads from here on: not written by us, not named by known_root
-  struct compaction {
-    std::shared_ptr<part_cutter> cutter;
-    std::uint64_t sequence = 0;
-    std::uint64_t next_pad = 0;
-    std::vector<part_ref> written;
-    bool complete = false;                      // all parts are written; the root is next
-  };
-  std::optional<compaction> compacting;
+  std::optional<index_compaction> compacting;
 
   index_stats counts;                           // the counters since opening
 };

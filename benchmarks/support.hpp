@@ -175,7 +175,11 @@ class report {
 
   template <class... Args>
   void note(const char* format, Args... args) const {
-    if (!json_)
+    if (json_)
+      return;
+    if constexpr (sizeof...(Args) == 0)
+      std::fputs(format, stdout);
+    else
       std::printf(format, args...);
   }
   // target: what the median must reach; at_most: it must not be exceeded instead.

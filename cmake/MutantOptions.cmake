@@ -52,7 +52,8 @@ endif()
 
 # mutant_warnings(target): what must be silent in code of ours.
 function(mutant_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>)  # not part of g++'s -Wconversion for C++
   if(MUTANT_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

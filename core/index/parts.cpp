@@ -174,12 +174,12 @@ std::vector<snapshot_part> delta_parts(index_changes changes, std::size_t max_pa
       parts.push_back(part.take());
   };
   std::uint64_t first = 0;
-  for (const auto& [key, now] : changes.entries)
-    place([&] { return now ? part.put(key, *now, first) : part.put_removed_entry(key); });
-  for (const auto& [key, now] : changes.uploads)
-    place([&] { return now ? part.put(key, *now, first) : part.put_removed_upload(key); });
-  for (const auto& [number, counter] : changes.pads)
-    place([&] { return counter ? part.put_free_pad({number, *counter}) : part.put_taken_pad(number); });
+  for (const auto& entry : changes.entries)
+    place([&] { return entry.now ? part.put(entry.key, *entry.now, first) : part.put_removed_entry(entry.key); });
+  for (const auto& upload : changes.uploads)
+    place([&] { return upload.now ? part.put(upload.key, *upload.now, first) : part.put_removed_upload(upload.key); });
+  for (const auto& pad : changes.pads)
+    place([&] { return pad.free_counter ? part.put_free_pad({pad.number, *pad.free_counter}) : part.put_taken_pad(pad.number); });
   if (!part.empty())
     parts.push_back(part.take());
   return parts;

@@ -100,6 +100,15 @@ struct index_totals {
   friend bool operator==(const index_totals&, const index_totals&) = default;
 };
 
+// An entry or upload of which the parts so far held only the first chunks.
+template <class Value>
+struct unfinished {
+  std::string key;
+  Value value;
+  std::uint64_t total = 0;
+  chunk_list chunks;
+};
+
 // Movable, not copyable: freeze() instead.
 class index_state {
  public:
@@ -142,14 +151,6 @@ class index_state {
  private:
   friend class index_batch;
 
-  // An entry or upload of which the parts so far held only the first chunks.
-  template <class Value>
-  struct unfinished {
-    std::string key;
-    Value value;
-    std::uint64_t total = 0;
-    chunk_list chunks;
-  };
   // A pad that loading touched: +1 a reference came, -1 one went, 0 it became free. Parts arrive in an order in which a pad
   // may be seen at its new place before it leaves the old one, so the sums are taken at the end.
   struct pad_note {
