@@ -11,7 +11,7 @@ std::string_view name_of(errc code) noexcept {
       "ok",          "key_not_found", "key_exists",     "version_mismatch",  "pad_not_found", "stale_counter",
       "pad_conflict", "bad_signature", "corrupt_record", "decrypt_failed",    "too_large",     "store_full",
       "overloaded",  "timeout",       "unreachable",    "access_denied",     "rollback_detected", "index_corrupt",
-      "invalid_argument", "io_error", "unsupported",    "cancelled"};
+      "invalid_argument", "io_error", "unsupported",    "cancelled", "store_damaged"};
   auto i = static_cast<std::size_t>(code);
   return i >= 1 && i < names.size() ? names[i] : std::string_view("unknown");
 }

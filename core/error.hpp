@@ -34,9 +34,10 @@ enum class errc : std::uint8_t {
   io_error,
   unsupported,
   cancelled,
+  store_damaged,    // the store's own files are truncated, missing or damaged; nothing was written
 };
 
-constexpr std::uint8_t last_errc = static_cast<std::uint8_t>(errc::cancelled);
+constexpr std::uint8_t last_errc = static_cast<std::uint8_t>(errc::store_damaged);
 
 // The code's name as written in the documentation: "key_not_found". "unknown" for a value out of range.
 std::string_view name_of(errc code) noexcept;

@@ -57,7 +57,8 @@ int exit_code(errc code) noexcept {
     case errc::corrupt_record:
     case errc::decrypt_failed:
     case errc::rollback_detected:
-    case errc::index_corrupt: return 5;
+    case errc::index_corrupt:
+    case errc::store_damaged: return 5;
     case errc::store_full:
     case errc::overloaded:
     case errc::timeout:

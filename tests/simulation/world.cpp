@@ -35,7 +35,7 @@ bool is_certain(errc code) {
 
 bool is_about_integrity(errc code) {
   return code == errc::index_corrupt || code == errc::corrupt_record || code == errc::decrypt_failed
-         || code == errc::bad_signature || code == errc::rollback_detected;
+         || code == errc::bad_signature || code == errc::rollback_detected || code == errc::store_damaged;
 }
 
 bool is_about_the_store(errc code) {
