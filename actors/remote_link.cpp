@@ -21,7 +21,8 @@ error as_error(const wire::remote_failure& failure) {
 result<void> check_record(wire::content asked, const pad_address& address, const bytes& record) {
   auto header = asked == wire::content::head ? parse_header(record) : parse_record(record);
   if (!header)
-    return fail(errc::corrupt_record, "what came for pad " + short_name(address) + " is no record: " + header.error().message);
+    return fail(header.error().code,
+                "what came for pad " + short_name(address) + " is not a record: " + header.error().message);
   if (header->address != address)
     return fail(errc::corrupt_record, "asked for pad " + short_name(address) + ", got pad " + short_name(header->address));
   if (asked == wire::content::head && record.size() != record_header_bytes)

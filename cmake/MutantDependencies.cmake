@@ -10,6 +10,7 @@ pkg_check_modules(mutant_sodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
 pkg_check_modules(mutant_cbor REQUIRED IMPORTED_TARGET libcbor>=0.8)
 pkg_check_modules(mutant_lmdb REQUIRED IMPORTED_TARGET lmdb>=0.9.24)
 find_package(tl-expected REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
 
 find_path(HIGHWAYHASH_INCLUDE_DIR highwayhash/highwayhash_target.h)
 find_library(HIGHWAYHASH_LIBRARY highwayhash)
@@ -52,5 +53,4 @@ endif()
 
 if(MUTANT_BUILD_ACTORS)
   find_package(CAF 0.17.6 REQUIRED COMPONENTS core io openssl)
-  find_package(OpenSSL 3.0 REQUIRED)
 endif()

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "core/crypto_payload.hpp"
+
 namespace mutant {
 
 static_assert(sizeof(pad_address) == crypto_sign_PUBLICKEYBYTES);
@@ -137,9 +139,7 @@ fingerprint keyring::fingerprint_of(byte_view plaintext) const noexcept {
 }
 
 content_hash hash_of(byte_view content) noexcept {
-  content_hash hash;
-  crypto_generichash(uchars(byte_span(hash)), hash.size(), uchars(content), content.size(), nullptr, 0);
-  return hash;
+  return payload::sha256(payload::library::openssl, content);  // the faster one everywhere
 }
 
 signature sign(const pad_keys& keys, byte_view message) noexcept {
@@ -155,19 +155,21 @@ bool verify(const pad_address& address, byte_view message, const signature& s) n
          == 0;
 }
 
-void encrypt_in_place(const aead_key& key, const std::array<std::byte, nonce_bytes>& nonce, byte_view associated,
+aead_key record_key(const aead_key& pad_key, std::span<const std::byte, nonce_bytes> nonce) noexcept {
+  static_assert(crypto_core_hchacha20_INPUTBYTES == 16 && crypto_core_hchacha20_OUTPUTBYTES == sizeof(aead_key));
+  aead_key key;
+  crypto_core_hchacha20(uchars(byte_span(key.value)), uchars(byte_view(nonce)), uchars(byte_view(pad_key.value)), nullptr);
+  return key;
+}
+
+void encrypt_in_place(const aead_key& key, std::span<const std::byte, nonce_bytes> nonce, byte_view associated,
                       byte_span text, std::span<std::byte, tag_bytes> tag) noexcept {
-  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(uchars(text), uchars(byte_span(tag)), nullptr, uchars(text),
-                                                      text.size(), uchars(associated), associated.size(), nullptr,
-                                                      uchars(byte_view(nonce)), uchars(byte_view(key.value)));
+  payload::encrypt_in_place(payload::best_for(text.size()), key, nonce, associated, text, tag);
 }
 
 bool decrypt(const aead_key& key, std::span<const std::byte, nonce_bytes> nonce, byte_view associated,
              byte_view ciphertext, std::span<const std::byte, tag_bytes> tag, byte_span out) noexcept {
-  return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-             uchars(out), nullptr, uchars(ciphertext), ciphertext.size(), uchars(byte_view(tag)), uchars(associated),
-             associated.size(), uchars(byte_view(nonce)), uchars(byte_view(key.value)))
-         == 0;
+  return payload::decrypt(payload::best_for(ciphertext.size()), key, nonce, associated, ciphertext, tag, out);
 }
 
 result<aead_key> derive_from_passphrase(std::string_view passphrase, std::span<const std::byte, 16> salt,

@@ -1,4 +1,5 @@
-// Keys, sealing and hashing over libsodium (and HighwayHash for fingerprints). The only place that includes either.
+// Keys, sealing and hashing over libsodium, OpenSSL (crypto_payload.hpp) and HighwayHash (for fingerprints). The only place
+// in core/ that includes any of them.
 //
 // Every key derives from one 32-byte seed with crypto_kdf (BLAKE2b): context and subkey id name the pad, 64 bytes come out,
 // the first 32 seed its Ed25519 key pair, the last 32 are its XChaCha20-Poly1305 key. docs/format.md, "Keys".
@@ -18,7 +19,7 @@ constexpr std::size_t nonce_bytes = 24;
 constexpr std::size_t tag_bytes = 16;
 
 using pad_address = std::array<std::byte, 32>;   // an Ed25519 public key
-using content_hash = std::array<std::byte, 32>;  // BLAKE2b-256
+using content_hash = std::array<std::byte, 32>;  // SHA-256
 using signature = std::array<std::byte, 64>;     // Ed25519
 using fingerprint = std::array<std::byte, 16>;   // HighwayHash-128 under the owner's fingerprint key
 
@@ -88,8 +89,12 @@ content_hash hash_of(byte_view content) noexcept;
 signature sign(const pad_keys& keys, byte_view message) noexcept;
 bool verify(const pad_address& address, byte_view message, const signature& s) noexcept;
 
-// Encrypts text in place. `tag` receives the Poly1305 tag.
-void encrypt_in_place(const aead_key& key, const std::array<std::byte, nonce_bytes>& nonce, byte_view associated,
+// HChaCha20 of a pad's key and the first 16 bytes of a record's nonce. It opens that one record, by ChaCha20-Poly1305, and no
+// other of the pad: it may be given away where the pad's key must not.
+aead_key record_key(const aead_key& pad_key, std::span<const std::byte, nonce_bytes> nonce) noexcept;
+
+// XChaCha20-Poly1305. Encrypts text in place. `tag` receives the Poly1305 tag.
+void encrypt_in_place(const aead_key& key, std::span<const std::byte, nonce_bytes> nonce, byte_view associated,
                       byte_span text, std::span<std::byte, tag_bytes> tag) noexcept;
 // `out` has ciphertext.size() bytes and may be the ciphertext itself. False: not authentic; `out` is then zero or untouched.
 bool decrypt(const aead_key& key, std::span<const std::byte, nonce_bytes> nonce, byte_view associated,

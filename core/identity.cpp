@@ -15,7 +15,8 @@ namespace mutant {
 
 namespace {
 
-constexpr std::string_view first_line = "mutant-identity 1\n";
+constexpr std::string_view first_line = "mutant-identity 2\n";
+constexpr std::string_view first_line_of_format_1 = "mutant-identity 1\n";
 constexpr std::string_view clear_line = "kdf none\n";
 constexpr std::string_view argon_word = "kdf argon2id ";
 constexpr std::string_view seed_word = "seed ";
@@ -37,7 +38,7 @@ struct secret_text {
   ~secret_text() { wipe(std::as_writable_bytes(std::span(value))); }
 };
 
-// Tells damage from a wrong passphrase: the first bytes of BLAKE2b-256 over the header lines and what the last one
+// Tells damage from a wrong passphrase: the first bytes of SHA-256 over the header lines and what the last one
 // holds.
 check_value check_of(std::string_view header, byte_view body) {
   std::string all(header);
@@ -135,8 +136,12 @@ result<void> parse_seed(std::string_view line, parsed_identity& to) {
 result<parsed_identity> parse(std::string_view text) {
   parsed_identity parsed;
   auto rest = text;
-  if (take_line(rest) != first_line)
-    return corrupt("does not begin with the line `mutant-identity 1`: damaged, or not an identity");
+  const auto first = take_line(rest);
+  if (first == first_line_of_format_1)
+    return fail(errc::unsupported, "the identity file is of format 1, which an early build of mutant wrote. Only format 2 is "
+                                   "read: get the values with that build, and put them with a new identity");
+  if (first != first_line)
+    return corrupt("does not begin with the line `mutant-identity 2`: damaged, or not an identity");
   auto kdf = take_line(rest);
   if (kdf.empty())
     return corrupt("is truncated: it has no whole `kdf` line");

@@ -12,7 +12,7 @@ static_assert(std::endian::native == std::endian::little, "the record codec assu
 namespace {
 
 constexpr std::array<char, 4> magic = {'M', 'P', 'A', 'D'};
-constexpr std::string_view signature_domain = "mutant/pad/1";
+constexpr std::string_view signature_domain = "mutant/pad/2";
 
 constexpr std::size_t version_at = 4, flags_at = 5, zero16_at = 6, counter_at = 8, encoding_at = 16, length_at = 24,
                       zero32_at = 28, address_at = 32, hash_at = 64, signature_at = 96;
@@ -67,8 +67,12 @@ result<record_header> parse_header(byte_view header) {
     return corrupt("a record of " + std::to_string(header.size()) + " bytes is shorter than its header of 160");
   if (std::memcmp(header.data(), magic.data(), magic.size()) != 0)
     return corrupt("a record does not begin with MPAD");
-  if (auto version = load<std::uint8_t>(header, version_at); version != record_version)
-    return corrupt("a record has format version " + std::to_string(version) + ", and only 1 is known");
+  const auto version = load<std::uint8_t>(header, version_at);
+  if (version == 1)
+    return fail(errc::unsupported, "this is a record of format 1, which an early build of mutant wrote. Only format 2 is "
+                                   "read: get the values with that build, and put them with this one");
+  if (version != record_version)
+    return corrupt("a record has format version " + std::to_string(version) + ", and only 2 is known");
   auto flags = load<std::uint8_t>(header, flags_at);
   if ((flags & ~blank_flag) != 0 || load<std::uint16_t>(header, zero16_at) != 0
       || load<std::uint32_t>(header, zero32_at) != 0)

@@ -1,8 +1,8 @@
-// The scratchpad record: a signed, versioned, encrypted unit of storage. docs/format.md, "Record"; docs/design.md section 3.
+// The scratchpad record: a signed, versioned, encrypted unit of storage. docs/format.md, "Record".
 //
 // One contiguous little-endian buffer of at most 4,194,304 bytes, parsed in place:
 //   0 magic "MPAD" | 4 version | 5 flags | 6 zero u16 | 8 counter u64 | 16 encoding u64 | 24 payload length u32 | 28 zero u32
-//   32 address | 64 BLAKE2b-256 of the payload | 96 Ed25519 signature over "mutant/pad/1" and bytes 0-95 | 160 payload
+//   32 address | 64 SHA-256 of the payload | 96 Ed25519 signature over "mutant/pad/2" and bytes 0-95 | 160 payload
 // Functions are pure and thread-safe.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace mutant {
 
 enum class encoding : std::uint64_t { private_data = 0, public_index = 1, public_data = 2 };
 
-constexpr std::uint8_t record_version = 1;
+constexpr std::uint8_t record_version = 2;
 constexpr std::uint8_t blank_flag = 1;  // the payload is gone; its length is 0
 
 struct record_header {
@@ -28,7 +28,7 @@ struct record_header {
   signature sign{};
 };
 
-// Reads the first 160 bytes. corrupt_record: magic, version, flags, reserved bytes, kind, counter 0, length over the limit,
+// Reads the first 160 bytes. unsupported: a record of format 1; corrupt_record: magic, version, flags, reserved bytes, kind, counter 0, length over the limit,
 // blank with a payload, or fewer than 160 bytes. Checks neither hash nor signature.
 result<record_header> parse_header(byte_view header);
 

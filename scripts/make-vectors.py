@@ -4,8 +4,8 @@
   scripts/make-vectors.py           write them into docs/format.md, and those that fuzzing starts from into fuzz/corpus
   scripts/make-vectors.py --check   only compare; exits with 1 if they differ
 
-Needs python3-cryptography (Ed25519, ChaCha20-Poly1305), python3-cbor2 (CBOR) and python3-nacl (Argon2id). BLAKE2b is
-Python's own; HChaCha20 and HighwayHash are written out below.
+Needs python3-cryptography (Ed25519, ChaCha20-Poly1305), python3-cbor2 (CBOR) and python3-nacl (Argon2id). BLAKE2b and
+SHA-256 are Python's own; HChaCha20 and HighwayHash are written out below.
 """
 import hashlib
 import pathlib
@@ -29,8 +29,8 @@ MASK32, MASK64 = 2**32 - 1, 2**64 - 1
 
 # -- primitives -------------------------------------------------------------------------------------------------------
 
-def blake2b_256(data):
-    return hashlib.blake2b(data, digest_size=32).digest()
+def sha256(data):
+    return hashlib.sha256(data).digest()
 
 
 def derive(seed, context, number, size):
@@ -141,11 +141,11 @@ class Pad:
         self.address = self.signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     def front(self, counter, encoding, flags, payload_size):
-        return struct.pack("<4sBBHQQII", b"MPAD", 1, flags, 0, counter, encoding, payload_size, 0) + self.address
+        return struct.pack("<4sBBHQQII", b"MPAD", 2, flags, 0, counter, encoding, payload_size, 0) + self.address
 
     def record(self, counter, encoding, flags, payload):
-        signed = self.front(counter, encoding, flags, len(payload)) + blake2b_256(payload)
-        return signed + self.signing.sign(b"mutant/pad/1" + signed) + payload
+        signed = self.front(counter, encoding, flags, len(payload)) + sha256(payload)
+        return signed + self.signing.sign(b"mutant/pad/2" + signed) + payload
 
     def private_record(self, counter, nonce, plaintext):
         front = self.front(counter, PRIVATE, 0, len(nonce) + len(plaintext) + 16)
@@ -154,12 +154,12 @@ class Pad:
 
 
 def identity(header, body):
-    check = blake2b_256(header.encode() + body)[:8]
+    check = sha256(header.encode() + body)[:8]
     return (header + "seed " + (body + check).hex() + "\n").encode()
 
 
 def identity_under(passphrase, memory_kib, passes, salt, nonce):
-    header = f"mutant-identity 1\nkdf argon2id {memory_kib} {passes} {salt.hex()}\n"
+    header = f"mutant-identity 2\nkdf argon2id {memory_kib} {passes} {salt.hex()}\n"
     key = nacl.pwhash.argon2id.kdf(32, passphrase, salt, opslimit=passes, memlimit=memory_kib * 1024)
     return identity(header, nonce + xchacha20poly1305(key, nonce, SEED, header.encode()))
 
@@ -188,6 +188,7 @@ def record_vectors():
     plaintext = b"what nobody else may read"
     yield "record.private.plaintext", plaintext
     yield "record.private", pad.private_record(2, bytes(range(0x40, 0x58)), plaintext)
+    yield "record.private.record_key", hchacha20(pad.encryption, bytes(range(0x40, 0x50)))
     yield "record.private_empty", pad.private_record(3, bytes(range(0x60, 0x78)), b"")
     yield "record.blank", pad.record(4, PRIVATE, BLANK, b"")
     yield "record.public.payload", b"what anyone may read"
@@ -233,7 +234,7 @@ def index_vectors():
 
 
 def identity_vectors():
-    yield "identity.clear", identity("mutant-identity 1\nkdf none\n", SEED)
+    yield "identity.clear", identity("mutant-identity 2\nkdf none\n", SEED)
     yield "identity.passphrase", b"correct horse"
     yield "identity.under_passphrase", identity_under(b"correct horse", 64, 2, bytes(range(0x10, 0x20)),
                                                       bytes(range(0x20, 0x38)))

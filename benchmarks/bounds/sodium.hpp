@@ -1,4 +1,4 @@
-// What libsodium alone does, on every core at once: the bound of everything that seals and opens.
+// What libsodium alone does, on every core at once.
 //
 // Nothing of mutant is used. Sealing is XChaCha20-Poly1305 in place plus BLAKE2b-256 of the result; opening is the AEAD
 // alone. A small value as a pad of its own costs, on top: deriving its keys (crypto_kdf, an Ed25519 key pair) and a signature

@@ -95,6 +95,8 @@ result<std::optional<stored_pad>> lmdb_engine::find(MDB_txn* txn, const pad_addr
     return fail(lmdb_error(code, "looking up " + name_of_pad(address)));
   auto view = to_view(value);
   auto header = parse_header(view);
+  if (!header && header.error().code == errc::unsupported)
+    return fail(errc::unsupported, name_of_pad(address) + ": " + header.error().message);
   stored_pad found{header.value_or(record_header{}), view, std::nullopt};
   if (header && view.size() == found.record_bytes())
     return found;

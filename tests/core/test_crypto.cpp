@@ -45,9 +45,12 @@ BOOST_AUTO_TEST_CASE(hex_of_another_length_or_with_other_characters_is_refused) 
   BOOST_TEST(from_hex("00Ff", out));
 }
 
-// RFC 7693, appendix A, is BLAKE2b-512; this is the 256-bit one of the empty string.
-BOOST_AUTO_TEST_CASE(the_content_hash_is_blake2b_256) {
-  BOOST_TEST(to_hex(hash_of({})) == "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
+// FIPS 180-4's examples, as NIST published them, and the hash of the empty string.
+BOOST_AUTO_TEST_CASE(the_content_hash_is_sha_256) {
+  BOOST_TEST(to_hex(hash_of({})) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  BOOST_TEST(to_hex(hash_of(as_byte_view("abc"))) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  BOOST_TEST(to_hex(hash_of(as_byte_view("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")))
+             == "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
 // RFC 8032, section 7.1, test 2.

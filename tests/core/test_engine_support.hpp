@@ -48,7 +48,7 @@ inline bytes make_record(std::uint64_t pad, std::uint64_t counter, std::size_t s
   auto record = buffer::for_record(size_bytes);
   auto put = [&](std::size_t at, const auto& value) { std::memcpy(record.data() + at, &value, sizeof value); };
   std::memset(record.data(), 0, record_header_bytes);
-  std::memcpy(record.data(), "MPAD\1", 5);
+  std::memcpy(record.data(), "MPAD\2", 5);
   put(8, counter);
   put(24, static_cast<std::uint32_t>(size_bytes - record_header_bytes));
   put(32, address_of(pad));

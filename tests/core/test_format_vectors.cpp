@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/crypto_payload.hpp"
 #include "core/identity.hpp"
 #include "core/index/cache_file.hpp"
 #include "core/index/codec.hpp"
@@ -219,6 +220,19 @@ BOOST_AUTO_TEST_CASE(private_records_open_to_their_plaintexts) {
   BOOST_TEST(empty->empty());
   for (auto name : {"record.private", "record.private_empty"})
     BOOST_TEST(verify_record((*this)[name]).has_value(), name);
+}
+
+BOOST_AUTO_TEST_CASE(the_record_key_is_that_of_the_document_and_opens_with_either_library) {
+  const auto pad = keys().data(7);
+  const auto& record = (*this)["record.private"];
+  const auto body = payload_of(record);
+  BOOST_TEST(to_hex(record_key(pad.encryption, body.first<nonce_bytes>()).value) == to_hex((*this)["record.private.record_key"]));
+  for (auto with : {payload::library::libsodium, payload::library::openssl}) {
+    std::vector<std::byte> plain(plaintext_bytes_of(record));
+    BOOST_TEST(payload::decrypt(with, pad.encryption, body.first<nonce_bytes>(), byte_view(record).first(64),
+                                body.subspan(nonce_bytes, plain.size()), body.last<tag_bytes>(), plain));
+    BOOST_TEST(as_text(plain) == text("record.private.plaintext"));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(blank_and_public_records_are_sealed_to_the_same_bytes) {

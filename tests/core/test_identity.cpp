@@ -74,6 +74,13 @@ BOOST_AUTO_TEST_CASE(a_wrong_or_missing_passphrase_is_denied) {
     BOOST_TEST((code_of(decode_identity(text, wrong)) == errc::access_denied), wrong);
 }
 
+BOOST_AUTO_TEST_CASE(an_identity_of_format_1_is_unsupported_in_words) {
+  const auto old = replaced(encode_identity(owner, "", {}).value(), "identity 2", "identity 1");
+  const auto refused = inspect_identity(old);
+  BOOST_TEST((code_of(refused) == errc::unsupported));
+  BOOST_TEST(refused.error().message.find("format 1") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(every_truncation_is_corrupt) {
   for (const auto& text : {encode_identity(owner, "", {}).value(), encode_identity(owner, "words", cheap).value()})
     for (std::size_t size = 0; size < text.size(); ++size)
@@ -101,8 +108,8 @@ BOOST_AUTO_TEST_CASE(another_form_of_the_same_content_is_corrupt) {
   BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id 064")));
   BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id +64")));
   BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id  64")));
-  BOOST_TEST(refused(replaced(text, "identity 1\n", "identity 1\r\n")));
-  BOOST_TEST(refused(replaced(text, "identity 1", "identity 2")));
+  BOOST_TEST(refused(replaced(text, "identity 2\n", "identity 2\r\n")));
+  BOOST_TEST(refused(replaced(text, "identity 2", "identity 3")));
   auto upper = text;
   for (auto at = text.find("seed ") + 5; at < upper.size(); ++at)
     upper[at] = static_cast<char>(std::toupper(static_cast<unsigned char>(upper[at])));

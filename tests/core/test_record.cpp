@@ -36,7 +36,7 @@ template <class T>
 std::vector<std::byte> forged(const pad_keys& keys, byte_view record, std::size_t at, T value) {
   auto changed = copy(record);
   std::memcpy(changed.data() + at, &value, sizeof value);
-  auto message = copy(as_byte_view("mutant/pad/1"));
+  auto message = copy(as_byte_view("mutant/pad/2"));
   message.insert(message.end(), changed.begin(), changed.begin() + 96);
   auto s = sign(keys, message);
   std::copy(s.begin(), s.end(), changed.begin() + 96);
@@ -116,7 +116,8 @@ BOOST_AUTO_TEST_CASE(a_well_signed_record_of_bad_structure_is_corrupt) {
   auto refused = [&](const std::vector<std::byte>& r) { return code_of(verify_record(r)) == errc::corrupt_record; };
   BOOST_TEST(verify_record(forged(pad, sealed, 8, std::uint64_t{4})).has_value());
   BOOST_TEST(refused(forged(pad, sealed, 0, 'm')));
-  BOOST_TEST(refused(forged(pad, sealed, 4, std::uint8_t{2})));
+  BOOST_TEST(refused(forged(pad, sealed, 4, std::uint8_t{0})));
+  BOOST_TEST(refused(forged(pad, sealed, 4, std::uint8_t{3})));
   BOOST_TEST(refused(forged(pad, sealed, 5, std::uint8_t{2})));
   BOOST_TEST(refused(forged(pad, sealed, 5, blank_flag)));  // blank with a payload
   BOOST_TEST(refused(forged(pad, sealed, 6, std::uint16_t{1})));
@@ -125,6 +126,15 @@ BOOST_AUTO_TEST_CASE(a_well_signed_record_of_bad_structure_is_corrupt) {
   BOOST_TEST(refused(forged(pad, sealed, 24, std::uint32_t{5})));
   BOOST_TEST(refused(forged(pad, sealed, 24, std::uint32_t{max_payload_bytes + 1})));
   BOOST_TEST(refused(forged(pad, sealed, 28, std::uint32_t{1})));
+}
+
+BOOST_AUTO_TEST_CASE(a_record_of_format_1_is_unsupported_in_words) {
+  const auto old = forged(pad, seal_private(pad, 3, as_byte_view("text")), 4, std::uint8_t{1});
+  for (const auto& outcome : {parse_header(old), parse_record(old), verify_record(old)}) {
+    BOOST_TEST((code_of(outcome) == errc::unsupported));
+    BOOST_TEST(outcome.error().message.find("format 1") != std::string::npos);
+  }
+  BOOST_TEST((code_of(open_private(pad, 3, old)) == errc::unsupported));
 }
 
 BOOST_AUTO_TEST_CASE(a_record_signed_by_another_has_a_bad_signature) {

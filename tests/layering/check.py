@@ -30,6 +30,7 @@ INCLUDE_RULES = [
     (r"[<\"]apps/", ("actors/",), (), "actors/ stands below apps/"),
     (r"<sodium", SHIPPED, ("core/crypto",), "libsodium is only for core/crypto*"),
     (r"<highwayhash/", SHIPPED, ("core/crypto",), "HighwayHash is only for core/crypto*"),
+    (r"<openssl/", ("core/",), ("core/crypto",), "in core/, OpenSSL is only for core/crypto*"),
     (r"<cbor(\.h|/)", SHIPPED, ("core/cbor",), "libcbor is only for core/cbor*"),
     (r"<lmdb\.h>", SHIPPED, ("core/engine/",), "LMDB is only for core/engine/"),
     (r"<rados/", SHIPPED, ("core/engine/rados_pool.cpp",), "librados is only for core/engine/rados_pool.cpp"),

@@ -130,7 +130,7 @@ class Record:
             if segment.exists() and block * BLOCK + self.payload <= segment.stat().st_size:
                 self.segment, self.block = segment, block
         self.valid = (self.kind == 0 and self.counter > 0 and self.size <= 4_194_304
-                      and hashlib.blake2b(self.content(data), digest_size=32).digest() == data[offset + 64:offset + 96])
+                      and hashlib.sha256(self.content(data)).digest() == data[offset + 64:offset + 96])
 
     def content(self, data):
         if self.segment is None:
@@ -148,13 +148,13 @@ class Record:
 def records(store):
     """Every record in a store by (address, counter); LMDB leaves old copies behind, so there may be several of one."""
     data = (store / "data.mdb").read_bytes() if (store / "data.mdb").exists() else b""
-    found, at = {}, data.find(b"MPAD\x01")
+    found, at = {}, data.find(b"MPAD\x02")
     while at >= 0:
         if at + 160 <= len(data):
             record = Record(store, at, data)
             if record.valid:
                 found.setdefault((record.address, record.counter), []).append(record)
-        at = data.find(b"MPAD\x01", at + 1)
+        at = data.find(b"MPAD\x02", at + 1)
     return found
 
 
