@@ -119,6 +119,11 @@ result<bytes> decoder_state::open(const open_chunk_job& job) const {
   if (size != job.what.length || std::size_t{job.skip} + job.take > size)
     return fail(errc::corrupt_record, "pad " + short_name(keys.address) + " holds " + std::to_string(size)
                                           + " bytes where the index says " + std::to_string(job.what.length));
+  // What the owner sealed for this pad and counter need not be what became part of the value: a put that was refused may have
+  // left another content with the store.
+  if (options.keys->fingerprint_of(plain.span()) != job.what.print)
+    return fail(errc::corrupt_record, "pad " + short_name(keys.address)
+                                          + " holds another content than the one that the index names");
   return std::move(plain).freeze().slice(job.skip, job.take);
 }
 
@@ -192,7 +197,9 @@ result<opened_part> decoder_state::open(const open_part_job& job) const {
 }
 
 result<opened_root> decoder_state::open(const open_root_job& job) const {
-  auto header = parse_header(job.record);
+  const auto header = parse_header(job.record);
+  if (!header && header.error().code == errc::unsupported)
+    return fail(errc::unsupported, "the index root: " + header.error().message);
   if (!header)
     return fail(errc::index_corrupt, "the index root is damaged: " + header.error().message);
   auto plain = open_index_pad(options.keys->root(), header->counter, job.record, "the index root");

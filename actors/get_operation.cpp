@@ -5,6 +5,17 @@
 
 namespace mutant {
 
+namespace {
+
+constexpr unsigned max_refused = 3;   // answers for one chunk that may be damaged before it counts as lost
+
+// unsupported: the record says that it is of another format.
+bool is_damage(errc code) noexcept {
+  return code == errc::decrypt_failed || code == errc::corrupt_record || code == errc::unsupported;
+}
+
+}  // namespace
+
 result<void> get_options::validate() const {
   if (!pads || !decoders || !writers)
     return fail(errc::invalid_argument, "a get needs pads, decoders and file writers");
@@ -109,18 +120,18 @@ void get_operation_state::more_addresses() {
 void get_operation_state::fill_window() {
   while (!over && under_way < options.window && next_fetch < next_address) {
     ++under_way;
-    fetch(next_fetch++);
+    fetch(next_fetch, addresses.extract(next_fetch).mapped(), 0);
+    ++next_fetch;
   }
   more_addresses();
 }
 
-void get_operation_state::fetch(std::uint64_t number) {
-  const auto address = addresses.extract(number).mapped();
-  self->request(options.pads, caf::infinite, get_atom_v, pad_query{address})
+void get_operation_state::fetch(std::uint64_t number, const pad_address& address, unsigned refused) {
+  self->request(options.pads, caf::infinite, get_atom_v, pad_query{address, refused})
       .then(
-          [this, number, address, a = attempt](bytes& record) {
+          [this, number, address, refused, a = attempt](bytes& record) {
             if (!over && a == attempt)
-              open(number, address, std::move(record));
+              open(number, address, std::move(record), refused);
           },
           [this, number, a = attempt](caf::error& cause) {
             if (!over && a == attempt)
@@ -128,7 +139,7 @@ void get_operation_state::fetch(std::uint64_t number) {
           });
 }
 
-void get_operation_state::open(std::uint64_t number, const pad_address& address, bytes record) {
+void get_operation_state::open(std::uint64_t number, const pad_address& address, bytes record, unsigned refused) {
   const auto [skip, take] = wanted(number);
   self->request(options.decoders, caf::infinite, open_atom_v,
                 open_chunk_job{std::move(record), address, (*value.chunks)[number], skip, take})
@@ -137,9 +148,13 @@ void get_operation_state::open(std::uint64_t number, const pad_address& address,
             if (!over && a == attempt)
               opened(number, std::move(plaintext));
           },
-          [this, number, a = attempt](caf::error& cause) {
-            if (!over && a == attempt)
-              chunk_failed(number, from_caf(cause));
+          [this, number, address, refused, a = attempt](caf::error& cause) {
+            if (over || a != attempt)
+              return;
+            auto e = from_caf(cause);
+            if (is_damage(e.code) && refused < max_refused)
+              return fetch(number, address, refused + 1);
+            chunk_failed(number, e);
           });
 }
 
@@ -210,13 +225,13 @@ void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
     // What the store shows when the pad has gone to another value. It may also be damage: the index tells.
     case errc::pad_not_found:
     case errc::pad_conflict: return value_moved(number, e);
-    case errc::decrypt_failed:
-    case errc::corrupt_record:
-      return fail_with({errc::decrypt_failed, "chunk " + std::to_string(number) + " of the value, in pad "
+    default: break;
+  }
+  if (is_damage(e.code))
+    return fail_with({errc::decrypt_failed, "chunk " + std::to_string(number) + " of the value, in pad "
                                                   + std::to_string((*value.chunks)[number].pad.number)
                                                   + ", is damaged: " + e.message});
-    default: return fail_with({e.code, "reading chunk " + std::to_string(number) + ": " + e.message, e.detail});
-  }
+  fail_with({e.code, "reading chunk " + std::to_string(number) + ": " + e.message, e.detail});
 }
 
 void get_operation_state::value_moved(std::uint64_t number, const error& e) {

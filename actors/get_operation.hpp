@@ -39,8 +39,9 @@ struct get_operation_state {
   void deliver_inline();
   void more_addresses();
   void fill_window();
-  void fetch(std::uint64_t number);
-  void open(std::uint64_t number, const pad_address& address, bytes record);
+  // refused: so many answers were no good.
+  void fetch(std::uint64_t number, const pad_address& address, unsigned refused);
+  void open(std::uint64_t number, const pad_address& address, bytes record, unsigned refused);
   void opened(std::uint64_t number, bytes plaintext);
   void push_ready();
   void handed_out(std::uint64_t size_bytes);

@@ -43,6 +43,8 @@ inline std::string to_string(const bytes& x) { return "<" + std::to_string(x.siz
 // Which part of which pad's record.
 struct pad_query {
   pad_address address{};
+  // So many answers were refused before, as damaged: a store with several places asks another one. Does not travel.
+  unsigned refused = 0;
 };
 caf::error inspect(caf::serializer& f, pad_query& x);
 caf::error inspect(caf::deserializer& f, pad_query& x);
@@ -119,7 +121,7 @@ struct sealed_chunk {
 using seal_list = std::vector<seal_chunk_job>;
 using sealed_list = std::vector<sealed_chunk>;
 
-// Opens a data pad's record.
+// Opens a data pad's record and holds all of its plaintext against the fingerprint, whatever part of it is wanted.
 struct open_chunk_job {
   bytes record;
   pad_address address{};                // of the pad, as address_job gave it

@@ -32,6 +32,15 @@ std::chrono::milliseconds jittered(std::chrono::milliseconds pause) {
   return std::chrono::milliseconds(half + static_cast<std::int64_t>(random_u64() % static_cast<std::uint64_t>(half + 1)));
 }
 
+// How many answers to this request were no good.
+template <class T>
+unsigned refused_before(const T&) noexcept {
+  return 0;
+}
+unsigned refused_before(const pad_query& query) noexcept {
+  return query.refused;
+}
+
 }  // namespace
 
 result<void> remote_store_options::validate() const {
@@ -57,6 +66,8 @@ caf::result<Out> remote_store_state::take(std::size_t charge, bool reads, Args..
   auto j = std::make_shared<job>();
   j->charge = charge;
   j->reads = reads;
+  if (const auto refused = (0u + ... + refused_before(args)); refused > 0)
+    j->rather_at = (refused - 1) % nodes.size();
   j->started = self->clock().now();
   j->fail = [promise](const error& e) mutable { promise.deliver(to_caf(e)); };
   j->go = [this, promise, args...](std::size_t at, const job_ptr& me) {
@@ -84,6 +95,12 @@ caf::result<Out> remote_store_state::take(std::size_t charge, bool reads, Args..
 }
 
 std::optional<std::size_t> remote_store_state::pick(const job& j) const {
+  auto has_room = [&](const node& n) {
+    const auto flight = n.in_flight.size();
+    return flight == 0 || (flight < options.max_flight && n.flight_bytes + j.charge <= options.max_flight_bytes);
+  };
+  if (j.rather_at && j.rather_at != j.not_at && nodes[*j.rather_at].connected)
+    return has_room(nodes[*j.rather_at]) ? j.rather_at : std::nullopt;
   const auto others = std::ranges::any_of(nodes, [&](const node& n) {
     return n.connected && j.not_at != static_cast<std::size_t>(&n - nodes.data());
   });
@@ -91,12 +108,10 @@ std::optional<std::size_t> remote_store_state::pick(const job& j) const {
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const auto at = (turn + i) % nodes.size();
     const auto& n = nodes[at];
-    if (!n.connected || (others && j.not_at == at))
+    if (!n.connected || (others && j.not_at == at) || !has_room(n))
       continue;
-    const auto flight = n.in_flight.size();
-    if (flight > 0 && (flight >= options.max_flight || n.flight_bytes + j.charge > options.max_flight_bytes))
-      continue;
-    if (!best || std::pair(n.flight_bytes, flight) < std::pair(nodes[*best].flight_bytes, nodes[*best].in_flight.size()))
+    auto load = [](const node& of) { return std::pair(of.flight_bytes, of.in_flight.size()); };
+    if (!best || load(n) < load(nodes[*best]))
       best = at;
   }
   return best;
@@ -127,7 +142,7 @@ remote_store_state::job_ptr remote_store_state::landed(std::size_t at, std::uint
 void remote_store_state::failed(std::size_t at, const job_ptr& j, const error& e) {
   const auto may_pass = e.code == errc::unreachable || e.code == errc::timeout || e.code == errc::overloaded;
   // A node that says so of a write speaks of our record.
-  const auto wrong_answer = e.code == errc::corrupt_record && j->reads;
+  const auto wrong_answer = (e.code == errc::corrupt_record || e.code == errc::unsupported) && j->reads;
   const auto in_time = self->clock().now() - j->started < options.request_timeout;
   if (!(may_pass || wrong_answer) || !in_time)
     return j->fail(e);

@@ -56,6 +56,7 @@ struct remote_store_state {
     caf::actor_clock::time_point started;
     std::chrono::milliseconds pause{0};    // of the last time that a node was overloaded
     std::optional<std::size_t> not_at;     // the node that failed it last
+    std::optional<std::size_t> rather_at;  // the node to ask while it is there: the others' answers may be damaged
   };
 
   struct node {

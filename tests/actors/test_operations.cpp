@@ -373,6 +373,43 @@ BOOST_AUTO_TEST_CASE(a_damaged_chunk_is_named) {
   BOOST_TEST(a->failure->message.find("chunk 1") != std::string::npos);
 }
 
+// Sealed by the owner, for this very pad and counter, and never part of the value: a put that was refused, or that was not
+// answered, leaves such records with whoever keeps what he is sent.
+BOOST_AUTO_TEST_CASE(a_chunk_of_another_put_is_not_taken_for_the_values) {
+  put(small_put(index), "key", alphabet);
+  broken[data_pad(1)] = seal_private(keys->data(1), 1, as_byte_view("KLMNOPQRST"));
+  for (auto range : {std::pair(0, 36), std::pair(10, 10), std::pair(15, 1), std::pair(19, 2)}) {
+    auto request = get_of("key");
+    request.offset = static_cast<std::uint64_t>(range.first);
+    request.length = static_cast<std::uint64_t>(range.second);
+    auto a = ask_get(small_get(index), request);
+    det.run_until([&] { return !a->pending(); });
+    BOOST_REQUIRE(a->failure);
+    BOOST_TEST((a->code() == errc::decrypt_failed));
+    BOOST_TEST(a->failure->message.find("another content") != std::string::npos);
+  }
+  auto elsewhere = get_of("key");
+  elsewhere.offset = 20;
+  auto a = ask_get(small_get(index), elsewhere);
+  det.run_until([&] { return !a->pending(); });
+  BOOST_REQUIRE(a->value);
+  BOOST_TEST(as_text(a->value->value) == alphabet.substr(20));
+}
+
+// A store with several places is asked for other answers before a chunk counts as lost.
+BOOST_AUTO_TEST_CASE(a_damaged_chunk_is_asked_for_elsewhere) {
+  put(small_put(index), "key", alphabet);
+  damage(data_pad(1), record_header_bytes + 30);
+  unsigned asked = 0;
+  door->refuse = [&](pad_op op, const pad_address& a) -> std::optional<error> {
+    if (op == pad_op::get && a == data_pad(1) && ++asked == 3)
+      broken.erase(a);
+    return std::nullopt;
+  };
+  BOOST_TEST(value_of(small_get(index), "key") == alphabet);
+  BOOST_TEST(asked == 3u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace mutant::testing
