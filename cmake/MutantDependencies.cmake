@@ -47,7 +47,8 @@ if(NOT MUTANT_WITH_RADOS STREQUAL "OFF")
         IMPORTED_LOCATION "${RADOS_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${RADOS_INCLUDE_DIR}")
     endif()
   elseif(NOT MUTANT_WITH_RADOS STREQUAL "AUTO")
-    message(FATAL_ERROR "rados/librados.hpp not found, or not to be compiled by this compiler: install libradospp-dev, use g++, or set MUTANT_WITH_RADOS to AUTO or OFF")
+    message(FATAL_ERROR "rados/librados.hpp not found, or not to be compiled by this compiler: install libradospp-dev, use g++,"
+      " or set MUTANT_WITH_RADOS to AUTO or OFF")
   endif()
 endif()
 

@@ -130,8 +130,10 @@ class leaf_directory<std::string> {
   std::uint64_t head_of(std::string_view key) const noexcept {
     key.remove_prefix(prefix_.size());
     char padded[8] = {};
-    if (key.size() < 8)
-      key = {static_cast<const char*>(std::memcpy(padded, key.data(), key.size())), 8};
+    if (key.size() < 8) {
+      key.copy(padded, sizeof padded);  // not memcpy: an empty key may have no address
+      key = {padded, sizeof padded};
+    }
     std::uint64_t head = 0;
     for (std::size_t i = 0; i < 8; ++i)
       head = head << 8 | static_cast<unsigned char>(key[i]);

@@ -179,7 +179,9 @@ std::vector<snapshot_part> delta_parts(index_changes changes, std::size_t max_pa
   for (const auto& upload : changes.uploads)
     place([&] { return upload.now ? part.put(upload.key, *upload.now, first) : part.put_removed_upload(upload.key); });
   for (const auto& pad : changes.pads)
-    place([&] { return pad.free_counter ? part.put_free_pad({pad.number, *pad.free_counter}) : part.put_taken_pad(pad.number); });
+    place([&] {
+      return pad.free_counter ? part.put_free_pad({pad.number, *pad.free_counter}) : part.put_taken_pad(pad.number);
+    });
   if (!part.empty())
     parts.push_back(part.take());
   return parts;
