@@ -2,10 +2,9 @@
 
 #include <thread>
 
-#include "actors/decoder.hpp"
+#include "actors/decoder_pool.hpp"
 #include "actors/open_store.hpp"
 #include "actors/pad_pool.hpp"
-#include "actors/worker_pool.hpp"
 
 namespace mutant {
 
@@ -91,17 +90,9 @@ result<store_copy> store_copy::open(store_copy_options options) {
   const auto threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
 
   auto& system = p->system;
-  worker_pool_options<decoder_actor> decoding;
-  decoding.name = "the decoder pool";
-  decoding.workers = threads;
-  decoding.spawn = [&system, keys = std::make_shared<const keyring>(options.owner)]() -> decoder_actor {
-    return system.spawn<caf::detached>(decoder, decoder_options{keys});
-  };
-  const decoder_actor decoders = p->keep(system.spawn(worker_pool<decoder_actor>, std::move(decoding)));
-  worker_pool_options<verifier_actor> verifying;
-  verifying.name = "the verifiers";
-  verifying.workers = threads;
-  verifying.spawn = [&system]() -> verifier_actor { return system.spawn<caf::detached>(verifier); };
+  decoder_pool_options pool;
+  pool.workers = threads;
+  const auto decoders = p->keep(spawn_decoder_pool(system, {std::make_shared<const keyring>(options.owner)}, pool));
 
   auto& o = p->copying;
   o.from = *from;
@@ -109,7 +100,7 @@ result<store_copy> store_copy::open(store_copy_options options) {
   o.from_index = p->open_index(*from, decoders);
   o.open_target_index = [mine = p.get(), decoders] { return mine->open_index(mine->copying.to, decoders); };
   o.decoders = decoders;
-  o.verifiers = p->keep(system.spawn(worker_pool<verifier_actor>, std::move(verifying)));
+  o.verifiers = p->keep(spawn_verifier_pool(system, threads));
   o.memory_path = options.memory_path;
   o.read_back = options.read_back;
   o.window = options.window;

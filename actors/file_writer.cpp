@@ -1,5 +1,6 @@
 #include "actors/file_writer.hpp"
 
+#include "actors/worker_pool.hpp"
 #include "core/files.hpp"
 
 namespace mutant {
@@ -12,6 +13,16 @@ file_writer_actor::behavior_type file_writer(file_writer_actor::pointer) {
       return to_caf(written.error());
     return done{};
   }};
+}
+
+file_writer_actor spawn_file_writers(caf::actor_system& system, std::size_t count, bool detached) {
+  worker_pool_options<file_writer_actor> pool;
+  pool.name = "the file writers";
+  pool.workers = count;
+  pool.spawn = [&system, detached]() -> file_writer_actor {
+    return detached ? system.spawn<caf::detached>(file_writer) : system.spawn(file_writer);
+  };
+  return system.spawn(worker_pool<file_writer_actor>, std::move(pool));
 }
 
 }  // namespace mutant

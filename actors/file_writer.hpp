@@ -7,4 +7,7 @@ namespace mutant {
 
 file_writer_actor::behavior_type file_writer(file_writer_actor::pointer self);
 
+// A pool of so many.
+file_writer_actor spawn_file_writers(caf::actor_system& system, std::size_t count, bool detached);
+
 }  // namespace mutant

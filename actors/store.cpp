@@ -4,13 +4,12 @@
 #include <filesystem>
 #include <thread>
 
-#include "actors/decoder.hpp"
+#include "actors/decoder_pool.hpp"
 #include "actors/file_writer.hpp"
 #include "actors/open_store.hpp"
 #include "actors/operations.hpp"
 #include "actors/pad_pool.hpp"
 #include "actors/small_puts.hpp"
-#include "actors/worker_pool.hpp"
 
 namespace mutant {
 
@@ -93,28 +92,15 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   made.supervised.push_back(caf::actor_cast<caf::actor>(pads));
 
   auto spawn_decoders = [&](const char* name, std::size_t workers, std::size_t more_for_short, int niceness) -> decoder_actor {
-    worker_pool_options<decoder_actor> pool;
-    pool.name = name;
-    pool.workers = workers + more_for_short;
-    pool.kept_for_short = more_for_short;
-    pool.max_in_hand = short_jobs_in_hand;
     decode.niceness = detached ? niceness : 0;
-    pool.spawn = [&system, decode, detached]() -> decoder_actor {
-      return detached ? system.spawn<caf::detached>(decoder, decode) : system.spawn(decoder, decode);
-    };
-    auto all = system.spawn(worker_pool<decoder_actor>, std::move(pool));
+    auto all = spawn_decoder_pool(
+        system, decode, {name, workers + more_for_short, more_for_short, short_jobs_in_hand, detached});
     made.supervised.push_back(caf::actor_cast<caf::actor>(all));
     return all;
   };
   auto decoder_pool = spawn_decoders("the decoder pool", decoders, 1, 0);
 
-  worker_pool_options<file_writer_actor> writing;
-  writing.name = "the file writers";
-  writing.workers = file_writers;
-  writing.spawn = [&system, detached]() -> file_writer_actor {
-    return detached ? system.spawn<caf::detached>(file_writer) : system.spawn(file_writer);
-  };
-  auto writers = system.spawn(worker_pool<file_writer_actor>, std::move(writing));
+  auto writers = spawn_file_writers(system, file_writers, detached);
   made.supervised.push_back(caf::actor_cast<caf::actor>(writers));
 
   if (!config.cache_directory.empty()) {

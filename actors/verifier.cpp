@@ -1,5 +1,7 @@
 #include "actors/verifier.hpp"
 
+#include "actors/worker_pool.hpp"
+
 namespace mutant {
 
 result<record_header> verify(const verify_item& item) {
@@ -18,6 +20,14 @@ verifier_actor::behavior_type verifier(verifier_actor::pointer) {
       out.push_back(verify(item));
     return out;
   }};
+}
+
+verifier_actor spawn_verifier_pool(caf::actor_system& system, std::size_t count) {
+  worker_pool_options<verifier_actor> pool;
+  pool.name = "the verifiers";
+  pool.workers = count;
+  pool.spawn = [&system]() -> verifier_actor { return system.spawn<caf::detached>(verifier); };
+  return system.spawn(worker_pool<verifier_actor>, std::move(pool));
 }
 
 }  // namespace mutant

@@ -24,6 +24,9 @@ result<record_header> verify(const verify_item& item);
 
 verifier_actor::behavior_type verifier(verifier_actor::pointer self);
 
+// A pool of so many, detached.
+verifier_actor spawn_verifier_pool(caf::actor_system& system, std::size_t count);
+
 }  // namespace mutant
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(mutant::verify_job)

@@ -3,10 +3,9 @@
 
 #include <optional>
 
-#include "actors/decoder.hpp"
+#include "actors/decoder_pool.hpp"
 #include "actors/index.hpp"
 #include "actors/store.hpp"
-#include "actors/worker_pool.hpp"
 #include "benchmarks/clients.hpp"
 #include "benchmarks/index_actor_vs_mutex/contender.hpp"
 
@@ -47,12 +46,9 @@ inline caf::behavior paced_reader(caf::stateful_actor<paced_state>* self, index_
 class behind_actor : public contender {
  public:
   explicit behind_actor(const settings& s) : settings_(s), system_(config_), store_(system_) {
-    worker_pool_options<decoder_actor> pool;
-    pool.name = "the decoder pool";
+    decoder_pool_options pool;
     pool.workers = cores();
-    decoder_options decode{std::make_shared<const keyring>(owner())};
-    pool.spawn = [this, decode]() -> decoder_actor { return system_.spawn<caf::detached>(decoder, decode); };
-    decoders_ = system_.spawn(worker_pool<decoder_actor>, std::move(pool));
+    decoders_ = spawn_decoder_pool(system_, {std::make_shared<const keyring>(owner())}, pool);
     index_options o;
     o.pads = caf::actor_cast<pad_store_actor>(store_.store);
     o.decoders = decoders_;
