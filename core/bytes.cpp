@@ -1,13 +1,13 @@
 #include "core/bytes.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <new>
 #include <vector>
 
 #include "core/limits.hpp"
+#include "core/secret_memory.hpp"
 
 namespace mutant {
 namespace detail {
@@ -30,9 +30,8 @@ class large_block_cache {
         return memory;
       }
     }
-    auto* memory = static_cast<std::byte*>(std::aligned_alloc(page_bytes, large_capacity_bytes));
-    if (memory == nullptr)
-      throw std::bad_alloc();
+    auto* memory = static_cast<std::byte*>(::operator new(large_capacity_bytes, std::align_val_t(page_bytes)));
+    exclude_from_dumps(memory, large_capacity_bytes);  // most are plaintext at some time
     return memory;
   }
 
@@ -44,25 +43,29 @@ class large_block_cache {
         return;
       }
     }
-    std::free(memory);
+    free_block(memory);
   }
 
   void limit(std::size_t blocks) noexcept {
-    std::vector<std::byte*> surplus;
     std::lock_guard lock(mutex_);
     limit_ = std::min(blocks, max_blocks);
     while (free_.size() > limit_) {
-      std::free(free_.back());
+      free_block(free_.back());
       free_.pop_back();
     }
   }
 
   ~large_block_cache() {
     for (auto* memory : free_)
-      std::free(memory);
+      free_block(memory);
   }
 
  private:
+  static void free_block(std::byte* memory) noexcept {
+    include_in_dumps(memory, large_capacity_bytes);
+    ::operator delete(memory, std::align_val_t(page_bytes));
+  }
+
   static constexpr std::size_t max_blocks = 256;
   std::mutex mutex_;
   std::vector<std::byte*> free_ = [] {
@@ -99,9 +102,7 @@ byte_block* allocate_block(std::size_t capacity) {
     return block;
   }
   // One allocation: the block, then its bytes.
-  auto* raw = std::malloc(sizeof(byte_block) + capacity);
-  if (raw == nullptr)
-    throw std::bad_alloc();
+  auto* raw = ::operator new(sizeof(byte_block) + capacity);
   auto* block = new (raw) byte_block;
   block->memory = static_cast<std::byte*>(raw) + sizeof(byte_block);
   block->capacity = capacity;
@@ -119,7 +120,7 @@ void release_block(byte_block* block) noexcept {
     case byte_block::kind::adopted: delete static_cast<adopted_block*>(block); return;
     case byte_block::kind::heap:
       block->~byte_block();
-      std::free(block);
+      ::operator delete(block);
   }
 }
 
