@@ -216,10 +216,9 @@ result<opened_cache> decoder_state::open(const open_cache_job& job) const {
   auto seen = read_seen(job.path + ".seen", key);
   if (!seen)
     return fail(seen.error());
+  // What is damaged or cannot be read there is read from the store.
   auto state = cache_reader::open(job.path + ".cache", key);
-  if (!state)
-    return fail(state.error());
-  return opened_cache{*seen, std::move(*state)};
+  return opened_cache{*seen, state ? std::move(*state) : nullptr};
 }
 
 result<opened_part> decoder_state::open(const read_cache_job& job) const {

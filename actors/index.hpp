@@ -136,7 +136,7 @@ struct index_actor_state {
     std::size_t count = 0;
     // Ends in part_arrived, or in the failure of the index.
     std::function<void(const std::shared_ptr<part_intake>&, std::size_t)> fetch;
-    std::function<error(const error&)> refused;        // what a part's error means here
+    std::function<void(const error&)> failed;          // a part cannot be applied, and nothing that follows either
     next_step then;                                    // all are applied
     std::uint64_t generation = 0;
     std::size_t asked = 0;
@@ -145,7 +145,7 @@ struct index_actor_state {
     std::array<opened_part, 4> waiting;                // of the parts [applied, asked), by number modulo size
   };
   using intake_ptr = std::shared_ptr<part_intake>;
-  intake_ptr begin_intake(std::size_t count, std::function<error(const error&)> refused, next_step then);
+  intake_ptr begin_intake(std::size_t count, std::function<void(const error&)> failed, next_step then);
   bool is_current(const intake_ptr& parts) const { return !parts->abandoned && parts->generation == generation; }
   void take_parts(const intake_ptr& parts);
   void part_arrived(const intake_ptr& parts, std::size_t number, opened_part part);
@@ -217,7 +217,8 @@ struct index_actor_state {
   bool root_went_back(const std::optional<opened_root>& there);
   // Drops the cached state unless it is surely of the store's own history.
   void prove_cache(std::shared_ptr<const opened_root> from, next_step then);
-  // Loads the cached state if the root can go on from it; false: there is none, or it is too old.
+  // Loads the cached state if the root can go on from it; false: there is none, or it is too old. What turns out to be damaged
+  // is as good as none.
   bool load_from_cache(std::shared_ptr<const opened_root> from);
   void remember_seen();
   // Looks whether the last commit seen is still in the log; `then` only if it is.

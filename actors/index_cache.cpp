@@ -103,13 +103,19 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
     cache.state = nullptr;
     return false;
   }
-  auto refused = [this](const error& e) { return error{errc::index_corrupt, options.cache_path + ".cache: " + e.message}; };
-  auto finish = [this, from, refused] {
+  // It saves time and no more: without it all comes from the store, and the next flush makes it anew.
+  auto go_without = [this, from](const error&) {
+    cache.state = nullptr;
+    cached_sequence = 0;
+    forget_state();
+    load_parts(from, 0);
+  };
+  auto finish = [this, from, go_without] {
     const auto loaded_from = std::exchange(cache.state, nullptr);
     const auto& loaded = loaded_from->summary();
     cached_sequence = loaded.sequence;
     if (auto finished = data.finish_load(loaded.sequence, loaded.next_pad); !finished)
-      return fail_all(refused(finished.error()));
+      return go_without(finished.error());
     if (from->what.sequence <= loaded.sequence)
       return parts_loaded(*from);
     std::size_t first = 0;
@@ -117,13 +123,15 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
       ++first;
     load_parts(from, first);
   };
-  auto frames = begin_intake(summary.frames.size(), refused, finish);
+  auto frames = begin_intake(summary.frames.size(), go_without, finish);
   frames->fetch = [this, state = cache.state](const intake_ptr& to, std::size_t i) {
     ask(self, options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
         .then([this, to, i](opened_part& part) { part_arrived(to, i, std::move(part)); },
               [this, to](caf::error& cause) {
-                if (is_current(to))
-                  fail_all(from_caf(cause));
+                if (!is_current(to))
+                  return;
+                to->abandoned = true;
+                to->failed(from_caf(cause));
               });
   };
   take_parts(frames);

@@ -153,11 +153,11 @@ void index_actor_state::open_from(const opened_root& opened) {
   });
 }
 
-index_actor_state::intake_ptr index_actor_state::begin_intake(std::size_t count, std::function<error(const error&)> refused,
+index_actor_state::intake_ptr index_actor_state::begin_intake(std::size_t count, std::function<void(const error&)> failed,
                                                               next_step then) {
   auto parts = std::make_shared<part_intake>();
   parts->count = count;
-  parts->refused = std::move(refused);
+  parts->failed = std::move(failed);
   parts->then = std::move(then);
   parts->generation = generation;
   return parts;
@@ -177,8 +177,10 @@ void index_actor_state::part_arrived(const intake_ptr& parts, std::size_t number
   waiting[number % waiting.size()] = std::move(part);
   while (auto next = std::exchange(waiting[parts->applied % waiting.size()], nullptr)) {
     ++parts->applied;
-    if (auto loaded = data.load(std::move(*next)); !loaded)
-      return fail_all(parts->refused(loaded.error()));
+    if (auto loaded = data.load(std::move(*next)); !loaded) {
+      parts->abandoned = true;
+      return parts->failed(loaded.error());
+    }
   }
   take_parts(parts);
 }
@@ -189,7 +191,7 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
       return fail_all(loaded.error());
     parts_loaded(*from);
   };
-  auto parts = begin_intake(from->what.parts.size() - at, [](const error& e) { return e; }, finish);
+  auto parts = begin_intake(from->what.parts.size() - at, [this](const error& e) { fail_all(e); }, finish);
   address_job job{pad_space::part, {}};
   for (auto i = at; i < from->what.parts.size(); ++i)
     job.numbers.push_back(from->what.parts[i].pad.number);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "core/cbor.hpp"
@@ -28,6 +29,14 @@ tl::unexpected<error> damaged(const std::string& path, const std::string& what) 
   return fail(errc::index_corrupt, path + " is damaged or belongs to another identity (" + what
                                        + "). Nothing was written. It only remembers what the store holds: delete it to go "
                                          "on without, if you trust the store to show its newest state");
+}
+
+// No descriptor: there is no such file.
+result<unique_fd> open_if_there(const std::string& path) {
+  unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno != ENOENT)
+    return fail(errno_error(errno, "opening " + path));
+  return file;
 }
 
 // nonce, ciphertext, tag. `associated` binds the box to its place.
@@ -120,9 +129,11 @@ result<void> write_seen(const std::string& path, const aead_key& key, const seen
 }
 
 result<std::optional<seen_state>> read_seen(const std::string& path, const aead_key& key) {
-  auto file = open_fd(path, O_RDONLY);
+  auto file = open_if_there(path);
   if (!file)
-    return errno == ENOENT ? result<std::optional<seen_state>>(std::nullopt) : fail(file.error());
+    return fail(file.error());
+  if (!*file)
+    return std::optional<seen_state>();
   std::array<std::byte, max_seen_bytes> raw;
   auto n = ::pread(file->get(), raw.data(), raw.size(), 0);
   if (n < 0)
@@ -183,9 +194,11 @@ cache_reader::~cache_reader() {
 }
 
 result<std::unique_ptr<cache_reader>> cache_reader::open(const std::string& path, const aead_key& key) {
-  auto file = open_fd(path, O_RDONLY);
+  auto file = open_if_there(path);
   if (!file)
-    return errno == ENOENT ? result<std::unique_ptr<cache_reader>>(nullptr) : fail(file.error());
+    return fail(file.error());
+  if (!*file)
+    return std::unique_ptr<cache_reader>();
   struct stat facts {};
   if (::fstat(file->get(), &facts) != 0)
     return fail(errno_error(errno, "looking at " + path));

@@ -1,5 +1,6 @@
 // What a machine remembers of an index between runs: a small `seen` file that tells how far the store had come, and a large
-// cache file with the whole state. Both are encrypted under the owner's cache key and replaced atomically.
+// cache file with the whole state, which saves time and nothing else. Both are encrypted under the owner's cache key and
+// replaced atomically.
 // docs/format.md, "Cache files".
 //
 // Errors: index_corrupt (damaged, or of another owner; says which file and that it may be deleted), io_error, store_full,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/actors/fixture.hpp"
 
@@ -188,6 +189,35 @@ BOOST_AUTO_TEST_CASE(a_remembered_state_is_never_mixed_with_another_history) {
   get<commit_result>(index, commit_atom_v, commit_request{{remove_op{"kept7"}}, {}});
   get<sync_report>(elsewhere, sync_atom_v);
   BOOST_TEST(keys_in(index) == keys_in(elsewhere), boost::test_tools::per_element());
+}
+
+// Any byte of it, and any length.
+BOOST_AUTO_TEST_CASE(a_damaged_remembered_state_costs_time_only) {
+  min_cache_commits = 1;
+  run([&](auto& index) { commits(index, "key", 40); });
+  const auto path = folder + "/index.cache";
+  std::string whole;
+  {
+    std::ifstream in(path, std::ios::binary);
+    whole.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  BOOST_REQUIRE(!whole.empty());
+  auto goes_on = [&](const std::string& content) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+    run([&](auto& index) { BOOST_TEST(keys_in(index).size() == 40u); });
+    BOOST_TEST(cache_reader::open(path, keys->cache_key()).has_value(), "it was not made anew");
+  };
+  for (std::size_t i = 0; i < whole.size(); i += 1 + whole.size() / 40) {
+    auto flipped = whole;
+    flipped[i] = static_cast<char>(flipped[i] ^ 4);
+    goes_on(flipped);
+    goes_on(whole.substr(0, i));
+  }
+  // What guards stays: a file that says how far the store had come and cannot be read is no reason to believe the store.
+  std::filesystem::resize_file(folder + "/index.seen", 10);
+  const auto e = get_error<list_page>(spawn_index(remembering()), list_atom_v, list_request{});
+  BOOST_TEST((e.code == errc::index_corrupt));
+  BOOST_TEST((e.message.find("delete it") != std::string::npos), e.message);
 }
 
 BOOST_AUTO_TEST_CASE(with_a_remembered_state_no_snapshot_part_is_read) {
