@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/spawn.hpp"
 #include "actors/streams.hpp"
 #include "core/files.hpp"
 
@@ -57,7 +58,7 @@ struct client::parts {
   result<Out> operate(Atom atom, Request request, const progress_callback& on_progress) {
     request.options.ticket = the_ticket;
     if (on_progress)
-      request.options.listener = system->spawn(listener, on_progress);
+      request.options.listener = start(*system, listener, on_progress);
     auto watching = request.options.listener;
     auto out = call<Out>(atom, std::move(request));
     if (watching)
@@ -97,10 +98,13 @@ result<client> client::open(client_options options) {
   auto p = std::make_unique<parts>(std::move(options));
   if (p->options.threads != 0)
     p->config.set("scheduler.max-threads", p->options.threads);
+  if (auto given = check_resources(p->config, threads_of(p->options.store)); !given)
+    return fail(given.error());
   p->system = std::make_unique<caf::actor_system>(p->config);
   auto store = spawn_store(*p->system, p->options.store);
   if (!store)
     return fail(store.error());
+  p->options.store.owner = seed{};  // the store has it, where it is not dumped
   p->store = *store;
   p->self = std::make_unique<caf::scoped_actor>(*p->system);
   return client(std::move(p));

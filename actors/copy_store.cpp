@@ -5,6 +5,8 @@
 #include "actors/decoder_pool.hpp"
 #include "actors/open_store.hpp"
 #include "actors/pad_pool.hpp"
+#include "actors/spawn.hpp"
+#include "core/secret_memory.hpp"
 
 namespace mutant {
 
@@ -12,6 +14,24 @@ namespace {
 
 progress_listener::behavior_type listener(progress_listener::pointer, const progress_callback& call) {
   return {[call](progress_atom, const progress& p) { call(p); }};
+}
+
+open_store_options how_to_open(const store_url& url, const store_copy_options& options) {
+  open_store_options how;
+  how.readers = options.window;
+  how.remote = options.remote;
+  if (url.scheme == "cafs")
+    how.tls = options.tls;
+  return how;
+}
+
+// Both places, decoders and verifiers.
+std::size_t threads_of(const store_copy_options& options, std::size_t workers) {
+  auto count = 2 * workers;
+  for (const auto* place : {&options.from, &options.to})
+    if (auto url = parse_store_url(*place))
+      count += threads_of(*url, how_to_open(*url, options));
+  return count;
 }
 
 }  // namespace
@@ -35,12 +55,8 @@ struct store_copy::parts {
     auto url = parse_store_url(text);
     if (!url)
       return fail(url.error());
-    open_store_options how;
+    auto how = how_to_open(*url, options);
     how.create = create;
-    how.readers = options.window;
-    how.remote = options.remote;
-    if (url->scheme == "cafs")
-      how.tls = options.tls;
     auto store = open_pad_store(system, *url, how);
     if (!store)
       return fail(store.error().code, text + ": " + store.error().message, store.error().detail);
@@ -57,7 +73,7 @@ struct store_copy::parts {
     options.decoders = decoders;
     random_fill(options.writer);
     options.timeout = timeout();
-    index_actor index = system.spawn(index_manager, options);
+    index_actor index = start(system, index_manager, options);
     children.push_back(caf::actor_cast<caf::actor>(index));
     return index;
   }
@@ -80,6 +96,9 @@ result<store_copy> store_copy::open(store_copy_options options) {
   if (auto ready = init_crypto(); !ready)
     return fail(ready.error());
   const auto remote = options.from.starts_with("caf") ? options.from : options.to;
+  const auto threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  if (auto given = check_resources(system_config(remote), threads_of(options, threads)); !given)
+    return fail(given.error());
   auto p = std::make_unique<parts>(remote);
   auto from = p->open(options.from, options, false);
   if (!from)
@@ -87,12 +106,11 @@ result<store_copy> store_copy::open(store_copy_options options) {
   auto to = p->open(options.to, options, true);
   if (!to)
     return fail(to.error());
-  const auto threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
 
   auto& system = p->system;
   decoder_pool_options pool;
   pool.workers = threads;
-  const auto decoders = p->keep(spawn_decoder_pool(system, {std::make_shared<const keyring>(options.owner)}, pool));
+  const auto decoders = p->keep(spawn_decoder_pool(system, {make_secret<keyring>(options.owner)}, pool));
 
   auto& o = p->copying;
   o.from = *from;
@@ -105,7 +123,7 @@ result<store_copy> store_copy::open(store_copy_options options) {
   o.read_back = options.read_back;
   o.window = options.window;
   o.timeout = p->timeout();
-  p->operation = system.spawn(copy_operation, o);
+  p->operation = start(system, copy_operation, o);
   p->children.push_back(caf::actor_cast<caf::actor>(p->operation));
   return store_copy(std::move(p));
 }
@@ -114,7 +132,7 @@ result<copy_result> store_copy::run(const progress_callback& on_progress) {
   caf::scoped_actor self{parts_->system};
   progress_listener watching;
   if (on_progress)
-    watching = parts_->system.spawn(listener, on_progress);
+    watching = start(parts_->system, listener, on_progress);
   std::optional<result<copy_result>> out;
   self->request(parts_->operation, caf::infinite, put_atom_v, watching)
       .receive([&](copy_result& r) { out.emplace(r); }, [&](caf::error& e) { out.emplace(fail(from_caf(e))); });

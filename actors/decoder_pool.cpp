@@ -1,5 +1,6 @@
 #include "actors/decoder_pool.hpp"
 
+#include "actors/spawn.hpp"
 #include "actors/worker_pool.hpp"
 
 namespace mutant {
@@ -12,9 +13,9 @@ decoder_actor spawn_decoder_pool(caf::actor_system& system, const decoder_option
   pool.kept_for_short = options.kept_for_short;
   pool.max_in_hand = options.max_in_hand;
   pool.spawn = [&system, decoders, detached = options.detached]() -> decoder_actor {
-    return detached ? system.spawn<caf::detached>(decoder, decoders) : system.spawn(decoder, decoders);
+    return detached ? start<caf::detached>(system, decoder, decoders) : start(system, decoder, decoders);
   };
-  return system.spawn(worker_pool<decoder_actor>, std::move(pool));
+  return start(system, worker_pool<decoder_actor>, std::move(pool));
 }
 
 }  // namespace mutant

@@ -1,5 +1,6 @@
 #include "actors/file_writer.hpp"
 
+#include "actors/spawn.hpp"
 #include "actors/worker_pool.hpp"
 #include "core/files.hpp"
 
@@ -20,9 +21,9 @@ file_writer_actor spawn_file_writers(caf::actor_system& system, std::size_t coun
   pool.name = "the file writers";
   pool.workers = count;
   pool.spawn = [&system, detached]() -> file_writer_actor {
-    return detached ? system.spawn<caf::detached>(file_writer) : system.spawn(file_writer);
+    return detached ? start<caf::detached>(system, file_writer) : start(system, file_writer);
   };
-  return system.spawn(worker_pool<file_writer_actor>, std::move(pool));
+  return start(system, worker_pool<file_writer_actor>, std::move(pool));
 }
 
 }  // namespace mutant

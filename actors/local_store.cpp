@@ -1,5 +1,6 @@
 #include "actors/local_store.hpp"
 
+#include "actors/spawn.hpp"
 #include "actors/worker_pool.hpp"
 
 namespace mutant {
@@ -88,16 +89,16 @@ pad_store_actor::behavior_type local_store(pad_store_actor::stateful_pointer<loc
                                            local_store_options options) {
   const auto detached = options.detached;
   auto engine = options.engine;
-  self->state.writer = detached ? self->spawn<caf::detached + caf::linked>(engine_writer, engine, options.max_batch_bytes)
-                                : self->spawn<caf::linked>(engine_writer, engine, options.max_batch_bytes);
+  self->state.writer = detached ? start<caf::detached + caf::linked>(*self, engine_writer, engine, options.max_batch_bytes)
+                                : start<caf::linked>(*self, engine_writer, engine, options.max_batch_bytes);
   worker_pool_options<engine_reader_actor> pool;
   pool.name = "the local store";
   pool.workers = options.readers;
   pool.spawn = [self, engine, detached]() -> engine_reader_actor {
     auto& system = self->system();
-    return detached ? system.spawn<caf::detached>(engine_reader, engine) : system.spawn(engine_reader, engine);
+    return detached ? start<caf::detached>(system, engine_reader, engine) : start(system, engine_reader, engine);
   };
-  self->state.readers = self->spawn<caf::linked>(worker_pool<engine_reader_actor>, std::move(pool));
+  self->state.readers = start<caf::linked>(*self, worker_pool<engine_reader_actor>, std::move(pool));
   return {
       [self](put_atom atom, bytes& record) { return self->delegate(self->state.writer, atom, std::move(record)); },
       [self](get_atom atom, const pad_query& query) { return self->delegate(self->state.readers, atom, query); },

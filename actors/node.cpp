@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "actors/spawn.hpp"
+
 namespace mutant {
 
 namespace {
@@ -240,8 +242,8 @@ pad_store_actor::behavior_type node(self_pointer self, node_options options) {
   s.options = std::move(options);
   const auto count = s.options.verifiers != 0 ? s.options.verifiers : std::max(1u, std::thread::hardware_concurrency());
   for (std::size_t i = 0; i < count; ++i)
-    s.idle.push_back(s.options.detached ? self->spawn<caf::detached + caf::linked>(verifier)
-                                        : self->spawn<caf::linked>(verifier));
+    s.idle.push_back(s.options.detached ? start<caf::detached + caf::linked>(*self, verifier)
+                                        : start<caf::linked>(*self, verifier));
   self->monitor(s.options.store);
   self->set_down_handler([self](caf::down_msg& down) {
     if (down.source == self->state.options.store.address())

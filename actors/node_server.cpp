@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/spawn.hpp"
+
 namespace mutant {
 
 namespace {
@@ -18,7 +20,7 @@ void accept(listener_pointer self, const caf::io::new_connection_msg& connection
     self->close(connection.handle);
     return;
   }
-  auto session = self->fork(node_session, connection.handle, s.options.session, std::move(report));
+  auto session = self->fork(guarded(node_session), connection.handle, s.options.session, std::move(report));
   self->monitor(session);
   s.sessions.emplace(session->address(), session);
 }
@@ -107,7 +109,7 @@ result<node_server> node_server::start(caf::actor_system& system, node_server_op
   server.system_ = &system;
   server.port_ = socket->port;
   server.address_ = address->text.substr(0, address->text.rfind(':') + 1) + std::to_string(socket->port);
-  server.node_ = system.spawn(mutant::node, options.node);
+  server.node_ = mutant::start(system, mutant::node, options.node);
 
   auto& session = listener.session;
   session.node = server.node_;
@@ -127,7 +129,7 @@ result<node_server> node_server::start(caf::actor_system& system, node_server_op
   session.log = options.log;
   listener.max_connections = options.max_connections;
   listener.descriptor = socket->descriptor;
-  server.listener_ = system.middleman().spawn_broker(node_listener, std::move(listener));
+  server.listener_ = system.middleman().spawn_broker(guarded(node_listener), std::move(listener));
   return server;
 }
 

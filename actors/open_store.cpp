@@ -3,12 +3,15 @@
 #include "actors/local_store.hpp"
 #include "actors/memory_store.hpp"
 #include "actors/rados_store.hpp"
+#include "actors/spawn.hpp"
 
 namespace mutant {
 
 namespace {
 
 constexpr std::uint64_t memory_capacity_bytes = std::uint64_t{4} << 30;
+constexpr std::size_t threads_of_middleman = 2;   // its own, and one that looks up names
+constexpr std::size_t threads_of_librados = 32;   // messengers, timers, finishers: about so many, and our monitor
 
 result<pad_store_actor> open_local(caf::actor_system& system, const store_url& url, const open_store_options& options) {
   lmdb_options engine_options;
@@ -21,7 +24,7 @@ result<pad_store_actor> open_local(caf::actor_system& system, const store_url& u
   store.engine = std::move(*engine);
   store.readers = options.readers;
   store.detached = options.detached;
-  pad_store_actor actor = system.spawn(local_store, std::move(store));
+  pad_store_actor actor = start(system, local_store, std::move(store));
   return actor;
 }
 
@@ -41,7 +44,7 @@ result<pad_store_actor> open_remote(caf::actor_system& system, const store_url& 
   }
   if (auto valid = remote.validate(); !valid)
     return fail(valid.error());
-  pad_store_actor actor = system.spawn(remote_store, std::move(remote));
+  pad_store_actor actor = start(system, remote_store, std::move(remote));
   return actor;
 }
 
@@ -59,17 +62,25 @@ result<pad_store_actor> open_rados(caf::actor_system& system, const store_url& u
   rados_store_options store;
   store.pool = std::move(*pool);
   store.detached = options.detached;
-  pad_store_actor actor = system.spawn(rados_store, std::move(store));
+  pad_store_actor actor = start(system, rados_store, std::move(store));
   return actor;
 }
 
 }  // namespace
 
+std::size_t threads_of(const store_url& url, const open_store_options& options) {
+  if (url.scheme == "local")
+    return options.detached ? 1 + options.readers : 0;
+  if (is_remote(url))
+    return threads_of_middleman;
+  return url.scheme == "rados" ? threads_of_librados : 0;
+}
+
 result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_url& url, const open_store_options& options) {
   if (url.scheme == "local")
     return open_local(system, url, options);
   if (url.scheme == "memory") {
-    pad_store_actor actor = system.spawn(memory_store, std::shared_ptr<pad_engine>(make_memory_engine(memory_capacity_bytes)));
+    pad_store_actor actor = start(system, memory_store, std::shared_ptr<pad_engine>(make_memory_engine(memory_capacity_bytes)));
     return actor;
   }
   if (is_remote(url))

@@ -18,6 +18,9 @@ struct open_store_options {
 // Whether a store of this URL needs CAF's middleman in its actor system.
 inline bool is_remote(const store_url& url) { return url.scheme == "caf" || url.scheme == "cafs"; }
 
+// How many threads such a store takes.
+std::size_t threads_of(const store_url& url, const open_store_options& options);
+
 // unsupported: a scheme that this build does not have, or a remote one without the middleman; invalid_argument: cafs:// without
 // usable certificates. Otherwise the errors of the engine. A remote store is not waited for.
 result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_url& url, const open_store_options& options);

@@ -1,6 +1,7 @@
 #include "actors/operations.hpp"
 
 #include "actors/owed_answer.hpp"
+#include "actors/spawn.hpp"
 #include "core/index/rules.hpp"
 
 namespace mutant {
@@ -23,7 +24,7 @@ caf::result<Result> run(self_pointer self, Behavior behavior, Atom atom, Request
   if (s.running->size() >= s.options.max_operations)
     return to_caf({errc::overloaded, std::to_string(s.running->size()) + " operations are running; try again later"});
   const auto ticket = request.options.ticket;
-  auto operation = self->spawn(behavior, for_index(options, index));
+  auto operation = start(*self, behavior, for_index(options, index));
   self->monitor(operation);
   s.running->emplace(operation->address(),
                      operations_state::running_operation{ticket, caf::actor_cast<caf::actor>(operation)});
@@ -65,7 +66,7 @@ void remove(self_pointer self, remove_request request, const index_actor& index,
         return void(promise->deliver(done{}));
       purge_request wipe;
       wipe.only = std::move(pads);
-      auto operation = self->spawn(purge_operation, for_index(self->state.options.purge, index));
+      auto operation = start(*self, purge_operation, for_index(self->state.options.purge, index));
       self->request(operation, caf::infinite, purge_atom_v, std::move(wipe))
           .then([promise](purge_result&) mutable { promise->deliver(done{}); },
                 [promise](caf::error& cause) mutable {

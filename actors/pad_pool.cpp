@@ -1,5 +1,6 @@
 #include "actors/pad_pool.hpp"
 
+#include "actors/spawn.hpp"
 #include "actors/worker_pool.hpp"
 
 namespace mutant {
@@ -31,9 +32,9 @@ pad_store_actor spawn_pad_pool(caf::actor_system& system, const pad_worker_optio
   pool.spawn = [&system, mine = options]() mutable -> pad_store_actor {
     if (mine.seed != 0)
       ++mine.seed;
-    return system.spawn(pad_worker, mine);
+    return start(system, pad_worker, mine);
   };
-  return system.spawn(worker_pool<pad_store_actor>, std::move(pool));
+  return start(system, worker_pool<pad_store_actor>, std::move(pool));
 }
 
 }  // namespace mutant

@@ -1,6 +1,7 @@
 #include "actors/rados_store.hpp"
 
 #include "actors/ask.hpp"
+#include "actors/spawn.hpp"
 #include "core/engine/write_rule.hpp"
 
 namespace mutant {
@@ -243,8 +244,8 @@ rados_store_state::actor_type::behavior_type rados_store(self_pointer self, rado
   auto& s = self->state;
   s.self = self;
   s.options = std::move(options);
-  s.monitor = s.options.detached ? self->spawn<caf::detached + caf::linked>(rados_monitor, s.options.pool)
-                                 : self->spawn<caf::linked>(rados_monitor, s.options.pool);
+  s.monitor = s.options.detached ? start<caf::detached + caf::linked>(*self, rados_monitor, s.options.pool)
+                                 : start<caf::linked>(*self, rados_monitor, s.options.pool);
   self->set_exit_handler([self](caf::exit_msg& exit) {
     auto& state = self->state;
     state.close();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/spawn.hpp"
+
 namespace mutant {
 
 namespace {
@@ -178,7 +180,7 @@ void remote_store_state::connect(std::size_t at) {
   if (!n.addresses.empty())
     return open_link(at);
   if (!resolver)
-    resolver = caf::actor_cast<caf::actor>(self->spawn<caf::detached + caf::linked>(runner));
+    resolver = caf::actor_cast<caf::actor>(start<caf::detached + caf::linked>(*self, runner));
   auto look_up = [this, at, where = n.where, asking = caf::actor_cast<caf::actor>(self)] {
     auto found = std::make_shared<result<std::vector<socket_address>>>(resolve(where));
     caf::anon_send(asking, deferred{[this, at, found] { resolved(at, std::move(*found)); }});
@@ -207,7 +209,7 @@ void remote_store_state::open_link(std::size_t at) {
   if (!scribe)
     return connection_lost(at, n.name + ": " + scribe.error().message);
   link.scribe = std::move(*scribe);
-  n.link = self->system().middleman().spawn_broker(remote_link, std::move(link));
+  n.link = self->system().middleman().spawn_broker(guarded(remote_link), std::move(link));
   self->monitor(n.link);
   // An error is followed by the link's end.
   self->request(n.link, options.connect_timeout + std::chrono::seconds(5), open_atom_v)

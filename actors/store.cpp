@@ -10,23 +10,42 @@
 #include "actors/operations.hpp"
 #include "actors/pad_pool.hpp"
 #include "actors/small_puts.hpp"
+#include "actors/spawn.hpp"
+#include "core/resources.hpp"
+#include "core/secret_memory.hpp"
 
 namespace mutant {
 
 namespace {
 
 constexpr std::size_t file_writers = 4;
+constexpr std::size_t decoders_besides = 2;   // one for short work, one for the background
+// CAF's clock and printer; what reads or writes a stream for one call, and what waits for signals there.
+constexpr std::size_t threads_of_system = 2;
+constexpr std::size_t threads_of_call = 2;
+constexpr std::size_t min_descriptors = 16;   // for the store's files, the middleman, a value
 // Of a decoder: small pads, commits. A chunk is long work.
 constexpr std::size_t short_jobs_in_hand = 4;
 // Snapshots are cut and sealed while look-ups and commits go on, which must not wait for a core because of them.
 constexpr int background_niceness = 10;
 
+std::size_t decoders_of(const store_config& config) {
+  return config.decoders != 0 ? config.decoders : std::max(1u, std::thread::hardware_concurrency());
+}
+
+open_store_options how_to_open(const store_config& config) {
+  return {std::max<std::size_t>(6, 2 * decoders_of(config)), config.create, config.detached, config.tls, config.remote};
+}
+
+std::size_t default_scheduler_threads() {
+  return std::max(2u, std::thread::hardware_concurrency());
+}
+
 // One pair of files for each owner and store: "<directory>/<owner>-<hash of the store's name>".
-result<std::string> cache_path(const store_config& config) {
+std::string cache_path(const store_config& config) {
+  // Where nothing can be written, what is there is still read: it tells a store that went back. Writing will say what is wrong.
   std::error_code failed;
   std::filesystem::create_directories(config.cache_directory, failed);
-  if (failed)
-    return fail(errno_error(failed.value(), "making the cache directory " + config.cache_directory));
   std::filesystem::permissions(config.cache_directory, std::filesystem::perms::owner_all, failed);
   auto name = config.url;
   if (auto url = parse_store_url(config.url); url && url->scheme == "local")
@@ -42,6 +61,24 @@ void be_patient(store_config& config, const store_url& url) {
   config.index.timeout = std::max(config.index.timeout, config.worker.longest_request() + std::chrono::seconds(20));
 }
 
+std::size_t threads_of(const store_config& config) {
+  const auto decoders = decoders_of(config);
+  auto count = threads_of_call;
+  if (config.detached)
+    count += decoders + decoders_besides + file_writers;
+  if (!config.pads)
+    if (auto url = parse_store_url(config.url))
+      count += threads_of(*url, how_to_open(config));
+  return count;
+}
+
+result<void> check_resources(const caf::actor_system_config& config, std::size_t more_threads) {
+  const auto scheduler = caf::get_or(config, "scheduler.max-threads", default_scheduler_threads());
+  if (auto given = check_threads(scheduler + threads_of_system + more_threads); !given)
+    return given;
+  return check_descriptors(min_descriptors);
+}
+
 result<void> store_config::validate() const {
   if (pad_workers == 0 || pad_workers > 4096 || decoders > 1024 || window > 1024)
     return fail(errc::invalid_argument, "a store has 1 to 4096 pad workers, at most 1024 decoders and 1024 chunks under way");
@@ -55,8 +92,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     return fail(ready.error());
   if (auto valid = config.validate(); !valid)
     return fail(valid.error());
-  const auto cores = std::max(1u, std::thread::hardware_concurrency());
-  const auto decoders = config.decoders != 0 ? config.decoders : cores;
+  const auto decoders = decoders_of(config);
   const auto window = config.window != 0 ? config.window : decoders + 6;
   operations_options made;
   made.max_operations = config.max_operations;
@@ -69,8 +105,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     auto url = parse_store_url(config.url);
     if (!url)
       return fail(url.error());
-    auto opened = open_pad_store(
-        system, *url, {std::max<std::size_t>(6, 2 * decoders), config.create, detached, config.tls, config.remote});
+    auto opened = open_pad_store(system, *url, how_to_open(config));
     if (!opened)
       return fail(opened.error());
     store = *opened;
@@ -84,7 +119,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   };
 
   config.worker.store = store;
-  decoder_options decode{std::make_shared<const keyring>(config.owner)};
+  decoder_options decode{make_secret<keyring>(config.owner)};
   if (auto valid = config.worker.validate(); !valid)
     return give_up(valid.error());
 
@@ -103,12 +138,8 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   auto writers = spawn_file_writers(system, file_writers, detached);
   made.supervised.push_back(caf::actor_cast<caf::actor>(writers));
 
-  if (!config.cache_directory.empty()) {
-    auto path = cache_path(config);
-    if (!path)
-      return give_up(path.error());
-    config.index.cache_path = *path;
-  }
+  if (!config.cache_directory.empty())
+    config.index.cache_path = cache_path(config);
   made.put.pads = made.get.pads = made.purge.pads = pads;
   made.put.decoders = made.get.decoders = made.purge.decoders = decoder_pool;
   made.put.chunk_bytes = config.chunk_bytes;
@@ -121,9 +152,9 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   if (auto valid = made.get.validate(); !valid)
     return give_up(valid.error());
 
-  small_puts_options few{system.spawn(pad_worker, config.worker), decoder_pool, config.chunk_bytes, config.max_operations};
+  small_puts_options few{start(system, pad_worker, config.worker), decoder_pool, config.chunk_bytes, config.max_operations};
   made.supervised.push_back(caf::actor_cast<caf::actor>(few.pads));
-  auto small = system.spawn(small_puts, few);
+  auto small = start(system, small_puts, few);
   made.supervised.push_back(caf::actor_cast<caf::actor>(small));
 
   config.index.accept_rollback = config.accept_rollback;
@@ -137,8 +168,8 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     return give_up(valid.error());
   config.index.small_bytes = std::min<std::size_t>(config.small_bytes, config.chunk_bytes);
   config.index.small_puts = small;
-  config.index.operations = system.spawn(operations, made);
-  return system.spawn(index_manager, config.index);
+  config.index.operations = start(system, operations, made);
+  return start(system, index_manager, config.index);
 }
 
 void configure(caf::actor_system_config& config, std::string_view url) {
@@ -149,7 +180,7 @@ void configure(caf::actor_system_config& config, std::string_view url) {
   config.set("scheduler.policy", caf::atom("sharing"));
   // CAF takes four threads at least. Where there are fewer cores, they take the cores from each other and from the decoders: on
   // two cores a look-up costs twice as much with four threads as with two.
-  config.set("scheduler.max-threads", std::size_t{std::max(2u, std::thread::hardware_concurrency())});
+  config.set("scheduler.max-threads", default_scheduler_threads());
   register_errors(config);
   config.add_message_type<done>("mutant::done")
       .add_message_type<bytes>("mutant::bytes")

@@ -58,6 +58,13 @@ void be_patient(store_config& config, const store_url& url);
 // Checks the configuration and opens the pad store. Errors: those of validate() and of opening the store.
 result<store_actor> spawn_store(caf::actor_system& system, store_config config);
 
+// How many threads spawn_store starts for it, and a call of it.
+std::size_t threads_of(const store_config& config);
+
+// Before an actor system is made from `config`, for what takes `more_threads`: io_error if this machine does not give them, or
+// has no descriptors left (core/resources.hpp). CAF would not say so: it hangs, or aborts.
+result<void> check_resources(const caf::actor_system_config& config, std::size_t more_threads);
+
 // Adds our message types and errors to a configuration; an actor system made from it can spawn stores. For a store at a
 // caf:// or cafs:// URL it also loads CAF's middleman, which costs a thread and a few milliseconds. Chooses the work sharing
 // scheduler with a thread per core, two at least; what is set afterwards counts.

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "actors/spawn.hpp"
+
 namespace mutant {
 
 namespace {
@@ -90,11 +92,11 @@ chunk_sink_actor::behavior_type descriptor_sink(chunk_sink_actor::stateful_point
 }  // namespace
 
 chunk_source_actor spawn_descriptor_source(caf::actor_system& system, int descriptor, std::string name) {
-  return system.spawn<caf::detached>(descriptor_source, descriptor, std::move(name));
+  return start<caf::detached>(system, descriptor_source, descriptor, std::move(name));
 }
 
 chunk_sink_actor spawn_descriptor_sink(caf::actor_system& system, int descriptor, std::string name) {
-  return system.spawn<caf::detached>(descriptor_sink, descriptor, std::move(name));
+  return start<caf::detached>(system, descriptor_sink, descriptor, std::move(name));
 }
 
 }  // namespace mutant

@@ -1,5 +1,6 @@
 #include "actors/verifier.hpp"
 
+#include "actors/spawn.hpp"
 #include "actors/worker_pool.hpp"
 
 namespace mutant {
@@ -26,8 +27,8 @@ verifier_actor spawn_verifier_pool(caf::actor_system& system, std::size_t count)
   worker_pool_options<verifier_actor> pool;
   pool.name = "the verifiers";
   pool.workers = count;
-  pool.spawn = [&system]() -> verifier_actor { return system.spawn<caf::detached>(verifier); };
-  return system.spawn(worker_pool<verifier_actor>, std::move(pool));
+  pool.spawn = [&system]() -> verifier_actor { return start<caf::detached>(system, verifier); };
+  return start(system, worker_pool<verifier_actor>, std::move(pool));
 }
 
 }  // namespace mutant

@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <atomic>
 #include <semaphore>
+#include <thread>
 
 #include "actors/node_server.hpp"
 #include "actors/open_store.hpp"
 #include "actors/tls_certificates.hpp"
 #include "apps/mutant/commands.hpp"
 #include "apps/mutant/node_log.hpp"
+#include "core/resources.hpp"
 
 namespace mutant::cli {
 
@@ -75,6 +77,22 @@ result<node_server_options> server_options(const context& c, const node_argument
   return out;
 }
 
+// A connection is a descriptor; the store and the program have some besides.
+result<void> check_limits(const caf::actor_system_config& config, const node_server_options& options,
+                          std::size_t threads_of_store) {
+  constexpr std::size_t descriptors_besides = 128;
+  if (const auto most = raise_descriptor_limit(options.max_connections + descriptors_besides);
+      most < options.max_connections + descriptors_besides)
+    return fail(errc::io_error, std::to_string(options.max_connections) + " connections take "
+                                    + std::to_string(options.max_connections + descriptors_besides)
+                                    + " descriptors, and this process may have " + std::to_string(most)
+                                    + ": raise ulimit -n, or give a smaller --max-connections");
+  const auto cores = std::max(1u, std::thread::hardware_concurrency());
+  const auto verifiers = options.node.verifiers != 0 ? options.node.verifiers : cores;
+  constexpr std::size_t threads_of_middleman = 2;
+  return check_resources(config, threads_of_middleman + verifiers + threads_of_store);
+}
+
 void say_ready(context& c, const node_server& server, bool tls) {
   const auto store = to_string(c.where.store);
   if (c.out.use_json)
@@ -95,11 +113,13 @@ int serve(context& c, const node_arguments& given) {
   system_config config("caf:");
   if (c.where.threads != 0)
     config.set("scheduler.max-threads", c.where.threads);
-  caf::actor_system system(config);
   open_store_options how;
   how.readers = std::max<std::size_t>(6, 2 * c.where.threads);
   if (c.where.store.scheme == "cafs")
     how.tls = c.where.tls;
+  if (auto given_to_us = check_limits(config, *options, threads_of(c.where.store, how)); !given_to_us)
+    return c.out.failed("node", given_to_us.error());
+  caf::actor_system system(config);
   auto store = open_pad_store(system, c.where.store, how);
   if (!store)
     return c.out.failed("node", store.error());
@@ -196,7 +216,8 @@ command add_node(CLI::App& root, const arguments& words) {
                                &resolved.log_level, &resolved.make_certs, &resolved.names})
               *text = words.resolve(*text);
             return run_node(c, resolved);
-          }};
+          },
+          true, false};
 }
 
 }  // namespace mutant::cli

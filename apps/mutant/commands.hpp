@@ -15,6 +15,7 @@ struct command {
   // Returns the exit code; has said what went wrong.
   std::function<int(context&)> run;
   bool needs_places = true;   // context::where is filled in
+  bool needs_home = true;     // it uses the identity there
 };
 
 // `words` outlives the command.

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -125,10 +127,39 @@ int console::finish(int code) {
 }
 
 void console::interrupted() const noexcept {
-  write_all(STDERR_FILENO, "mutant: interrupted\n");
+  last_words("cancelled", "interrupted");
+}
+
+void console::fault(std::string_view what) const noexcept {
+  last_words("io_error", what);
+}
+
+// In one write each, and without waiting for whoever reads standard output. No memory is taken.
+void console::last_words(std::string_view code, std::string_view what) const noexcept {
+  std::array<char, 1024> text;
+  std::size_t size = 0;
+  const auto add = [&](std::string_view more) {
+    more = more.substr(0, text.size() - size);
+    std::ranges::copy(more, text.begin() + static_cast<std::ptrdiff_t>(size));
+    size += more.size();
+  };
+  const auto message = what.substr(0, 512);
+  add("mutant: ");
+  add(message);
+  add("\n");
+  write_all(STDERR_FILENO, {text.data(), size});
   pollfd ready{STDOUT_FILENO, POLLOUT, 0};
-  if (use_json && !begun_ && ::poll(&ready, 1, 0) == 1)
-    write_all(STDOUT_FILENO, "{\"error\":{\"code\":\"cancelled\",\"message\":\"interrupted\"}}\n");
+  if (!use_json || begun_ || ::poll(&ready, 1, 0) != 1)
+    return;
+  size = 0;
+  add("{\"error\":{\"code\":\"");
+  add(code);
+  add("\",\"message\":\"");
+  for (const auto& letter : message)  // plain letters alone: what would have to be escaped is left out
+    if (letter >= ' ' && letter <= '~' && letter != '"' && letter != '\\')
+      add({&letter, 1});
+  add("\"}}\n");
+  write_all(STDOUT_FILENO, {text.data(), size});
 }
 
 void console::flush() {

@@ -1,7 +1,7 @@
 // What the program says. Results go to standard output, everything else to standard error.
 //
 // With --json, standard output gets exactly one JSON document, also when something fails. Used by the main thread;
-// interrupted() alone is called by the signal thread, and the process ends right behind it.
+// interrupted() and fault() alone are called by other threads, and the process ends right behind them.
 #pragma once
 
 #include <atomic>
@@ -45,8 +45,12 @@ class console {
   int finish(int code);
 
   void interrupted() const noexcept;
+  // The program ends because of this. Takes no memory.
+  void fault(std::string_view what) const noexcept;
 
  private:
+  void last_words(std::string_view code, std::string_view what) const noexcept;
+
   std::string pending_;
   std::atomic<bool> begun_ = false;  // something has reached standard output
   int output_errno_ = 0;

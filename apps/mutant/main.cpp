@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "apps/mutant/commands.hpp"
+#include "apps/mutant/faults.hpp"
 
 namespace mutant::cli {
 
@@ -53,8 +54,7 @@ std::vector<command> add_commands(CLI::App& root, const arguments& words) {
   return all;
 }
 
-int wrong_usage(context& c, const arguments& words, const std::string& message) {
-  c.out.use_json = words.has_flag("--json");
+int wrong_usage(context& c, const std::string& message) {
   return c.out.failed("usage", {errc::invalid_argument, message + " (see mutant --help)"});
 }
 
@@ -71,6 +71,16 @@ std::string explain(const CLI::App& root, const arguments& words, const CLI::Par
   return text;
 }
 
+// An option with an empty value is what is left of a variable that was not set: nobody means it.
+std::string empty_option(const CLI::App& parser, const arguments& words) {
+  for (const auto* option : parser.get_options())
+    if (option->nonpositional() && option->get_items_expected_max() > 0)
+      for (const auto& value : option->results())
+        if (words.resolve(value).empty())
+          return option->get_name() + " is given, but empty";
+  return {};
+}
+
 int run_command(context& c, const arguments& words, const command& chosen) {
   for (auto* text : {&c.options.home, &c.options.store, &c.options.threads, &c.options.passphrase_file,
                      &c.options.tls.certificate, &c.options.tls.key, &c.options.tls.authority, &c.options.connect_timeout})
@@ -80,15 +90,15 @@ int run_command(context& c, const arguments& words, const command& chosen) {
     if (!where)
       return c.out.failed(chosen.parser->get_name(), where.error());
     c.where = std::move(*where);
+    if (auto ours = refuse_others_folders(c.where, chosen.needs_home); !ours)
+      return c.out.failed(chosen.parser->get_name(), ours.error());
   }
   const auto code = chosen.run(c);
-  if (code == 0)
-    remember(c);
+  remember(c);  // also after a failure: what was seen of the store on the way must not be forgotten
   return code;
 }
 
-int parse_and_run(context& c, int count, const char* const* given) {
-  const arguments words(count, given, valued_options);
+int parse_and_run(context& c, const arguments& words) {
   CLI::App root("Private, mutable key-value storage over scratchpads", "mutant");
   root.require_subcommand(1, 1);
   root.fallthrough();
@@ -106,9 +116,12 @@ int parse_and_run(context& c, int count, const char* const* given) {
     c.out.print(text.str());
     return 0;
   } catch (const CLI::ParseError& e) {
-    return wrong_usage(c, words, explain(root, words, e));
+    return wrong_usage(c, explain(root, words, e));
   }
   const auto* parsed = root.get_subcommands().front();
+  for (const auto* parser : {const_cast<const CLI::App*>(&root), parsed})
+    if (auto empty = empty_option(*parser, words); !empty.empty())
+      return wrong_usage(c, empty);
   return run_command(c, words, *std::ranges::find(commands, parsed, &command::parser));
 }
 
@@ -119,13 +132,21 @@ int parse_and_run(context& c, int count, const char* const* given) {
 int main(int count, char** words) {
   using namespace mutant::cli;
   occupy_standard_descriptors();
+  keep_memory_to_ourselves();
   static context c;
+  take_faults([](std::string_view what) noexcept {
+    restore_terminal();
+    progress_bar::erase();
+    c.out.fault(what);
+  });
+  const arguments given(count, words, valued_options);
+  c.out.use_json = given.has_flag("--json");  // for what may go wrong before it is parsed
   start_signals([] {
     restore_terminal();
     progress_bar::erase();
     c.out.interrupted();
   });
-  const auto code = c.out.finish(parse_and_run(c, count, words));
+  const auto code = c.out.finish(parse_and_run(c, given));
   // A cancelled transfer may leave an actor behind that waits for someone else's end of a pipe.
   if (code == exit_interrupted)
     ::_exit(code);

@@ -61,6 +61,7 @@ void wait_for_signals(sigset_t set) {
 
 void start_signals(std::function<void()> leaving) {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more (ulimit -f) is an error of the write
   sigset_t set;
   ::sigemptyset(&set);
   for (auto number : signals_taken) {

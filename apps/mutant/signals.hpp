@@ -15,8 +15,8 @@ enum class on_signal {
   cancel,   // call `again` until the step ends
 };
 
-// Blocks the signals for every thread that is started from here on, and ignores SIGPIPE. `leaving` is called in the signal
-// thread before it ends the process. Call once, before there are other threads.
+// Blocks the signals for every thread that is started from here on, and ignores SIGPIPE and SIGXFSZ. `leaving` is called in the
+// signal thread before it ends the process. Call once, before there are other threads.
 void start_signals(std::function<void()> leaving);
 
 bool was_interrupted() noexcept;

@@ -38,6 +38,12 @@ INCLUDE_RULES = [
     (r"<mutex>|<shared_mutex>", ("actors/",), (), "actors share nothing, so there is nothing to lock"),
 ]
 
+# (what a line must not have, folders where the rule holds, path prefixes that are exempt, why)
+LINE_RULES = [
+    (r"(->|\.)(?<!options\.)spawn\s*(<[^()]*>)?\s*\(|(spawn_broker|->fork)\((?!guarded\()", ("actors/", "apps/"),
+     ("actors/spawn.hpp",), "actors are started with actors/spawn.hpp, so that their exceptions become errors"),
+]
+
 
 def project_files(source):
     yield from sorted(path for path in source.iterdir() if path.is_file() and path.name == "CMakeLists.txt")
@@ -62,6 +68,13 @@ def check_includes(name, lines):
         for pattern, folders, exempt, why in INCLUDE_RULES:
             if name.startswith(folders) and not name.startswith(exempt or ("\0",)) and re.match(pattern, match[1]):
                 yield f"{name}:{number}: {match[1]}: {why}"
+
+
+def check_words(name, lines):
+    for number, line in enumerate(lines, 1):
+        for pattern, folders, exempt, why in LINE_RULES:
+            if name.startswith(folders) and not name.startswith(exempt or ("\0",)) and re.search(pattern, line):
+                yield f"{name}:{number}: {line.strip()}: {why}"
 
 
 def check_lengths(name, lines):
@@ -134,6 +147,7 @@ def main():
         breaches += check_lengths(name, lines)
         if path.suffix in SOURCE_SUFFIXES:
             breaches += check_includes(name, lines)
+            breaches += check_words(name, lines)
         if path.suffix == ".hpp" and name.startswith(SHIPPED):
             headers.append(path)
 

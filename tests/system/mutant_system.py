@@ -11,6 +11,7 @@ SANITIZED = bool(os.environ.get("MUTANT_SANITIZE"))
 PATIENCE = 10 if SANITIZED else 1
 CHUNK = 4_190_208  # the default chunk of a value (core/limits.hpp)
 
+NOBODY = 65534
 OK, OTHER, USAGE, NOT_FOUND, PRECONDITION, INTEGRITY, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
 
@@ -59,6 +60,16 @@ class Home:
         if content is not None:
             path.write_bytes(content)
         return path
+
+    def secret(self, name, content):
+        """A file that its owner alone may read."""
+        path = self.path(name, content)
+        path.chmod(0o600)
+        return path
+
+    def give_to(self, user):
+        for path in [self.folder, *self.folder.rglob("*")]:
+            os.lchown(path, user, user)
 
     @property
     def store(self):
@@ -186,7 +197,7 @@ def unprivileged():
 
 def as_nobody():
     """Options for Popen that drop root's rights, or none if there are none to drop."""
-    return {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def wait_until(condition, seconds=30, what="something that should happen"):
