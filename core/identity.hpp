@@ -32,8 +32,8 @@ result<identity_text> inspect_identity(std::string_view text);
 // access_denied: the passphrase is wrong or missing.
 result<seed> decode_identity(std::string_view text, std::string_view passphrase);
 
-// Files. key_exists: there is one already. key_not_found: there is none. access_denied: unreadable, or its mode lets
-// others read it (says the chmod to run).
+// Files. key_exists: there is one already. key_not_found: there is none. access_denied: unreadable, of another
+// user (root is no exception), or its mode lets others read it (says the chmod to run).
 result<void> create_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
                                   passphrase_cost cost = {});
 result<std::string> read_identity_file(const std::string& path);

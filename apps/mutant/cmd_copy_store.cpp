@@ -90,8 +90,12 @@ int run_copy_store(context& c, const copy_arguments& given) {
   if (!owner)
     return failed(owner.error().code == errc::key_not_found ? error{errc::key_not_found, nothing_stored_yet(c)}
                                                             : owner.error());
-  c.where.store = *to;
   c.where.store_given = true;
+  for (const auto* url : {&*from, &*to}) {
+    c.where.store = *url;
+    if (auto ours = refuse_others_folders(c.where, true); !ours)
+      return failed(ours.error());
+  }
   if (auto ready = prepare_places(c.where); !ready)
     return failed(ready.error());
   if (auto source = look_at(c, *from, *owner); !source)

@@ -28,7 +28,7 @@ int run_init(context& c) {
   auto word = passphrase_for_init(c);
   if (!word)
     return failed(word.error());
-  auto owner = make_identity(c, word->text);
+  auto owner = make_identity(c, word->text());
   if (!owner)
     return failed(owner.error());
   if (auto opened = open_store(c, *owner, true); !opened)
@@ -39,7 +39,7 @@ int run_init(context& c) {
   const auto url = to_string(c.where.store);
   c.out.summary("values will be kept in " + url);
   if (c.out.use_json)
-    c.out.document({{"identity", c.where.identity}, {"passphrase", !word->text.empty()}, {"store", url}});
+    c.out.document({{"identity", c.where.identity}, {"passphrase", !word->text().empty()}, {"store", url}});
   return 0;
 }
 

@@ -7,7 +7,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <tuple>
 
+#include "apps/mutant/environment.hpp"
 #include "apps/mutant/text.hpp"
 #include "core/engine/store_format.hpp"
 
@@ -26,7 +28,7 @@ std::string variable(const char* name) {
 }
 
 result<std::string> default_home() {
-  // The XDG base directory specification: a relative path there counts as none.
+  // The XDG base directory specification: a relative path or an empty one there counts as none.
   if (auto data = variable("XDG_DATA_HOME"); data.starts_with('/'))
     return data + "/mutant";
   auto home = variable("HOME");
@@ -53,11 +55,61 @@ result<void> make_directories(const fs::path& directory) {
   return fail(errno_error(number, "making the directory " + directory.string()));
 }
 
+// The file or folder itself, or the nearest above it that is there.
+fs::path nearest_existing(fs::path path) {
+  struct stat info {};
+  while (::lstat(path.c_str(), &info) != 0 && path.has_parent_path() && path.parent_path() != path)
+    path = path.parent_path();
+  return path;
+}
+
+std::string user_name(uid_t user) {
+  const auto* known = ::getpwuid(user);
+  return known != nullptr ? std::string(known->pw_name) : "#" + std::to_string(user);
+}
+
 }  // namespace
+
+result<void> refuse_others_folders(const places& where, bool needs_home) {
+  if (::geteuid() != 0)
+    return {};
+  std::vector<std::pair<std::string, fs::path>> folders;
+  if (needs_home || !where.store_given)
+    folders.emplace_back("the home", where.home);
+  if (where.store_given && where.store.scheme == "local")
+    folders.emplace_back("the store", where.store.path);
+  for (const auto& [what, given] : folders) {
+    const auto folder = fs::absolute(given).lexically_normal();
+    const auto there = nearest_existing(folder);
+    struct stat info {};
+    if (::stat(there.c_str(), &info) != 0 || info.st_uid == 0)
+      continue;
+    const auto user = user_name(info.st_uid);
+    return fail(errc::access_denied, what + " " + folder.string() + " is " + user + "'s"
+                                         + (there == folder ? "" : " (" + there.string() + " is)")
+                                         + ", and files that root leaves there cannot be used by " + user
+                                         + " any more. Run it as that user: sudo -u '" + user + "' mutant …");
+  }
+  return {};
+}
 
 result<places> find_places(const global_options& options) {
   places where;
-  where.home = !options.home.empty() ? options.home : variable("MUTANT_HOME");
+  auto url = options.store;
+  where.tls = options.tls;
+  for (auto [to, given, name] : {std::tuple(&where.home, &options.home, "MUTANT_HOME"),
+                                 std::tuple(&url, &options.store, "MUTANT_STORE"),
+                                 std::tuple(&where.tls.certificate, &options.tls.certificate, "MUTANT_TLS_CERT"),
+                                 std::tuple(&where.tls.key, &options.tls.key, "MUTANT_TLS_KEY"),
+                                 std::tuple(&where.tls.authority, &options.tls.authority, "MUTANT_TLS_CA")}) {
+    auto chosen = given->empty() ? from_environment(name) : result<std::string>(*given);
+    if (!chosen)
+      return fail(chosen.error());
+    *to = std::move(*chosen);
+  }
+  if (options.passphrase_file.empty())
+    if (auto secret = secret_from_environment("MUTANT_PASSPHRASE"); !secret)  // before anything is made
+      return fail(secret.error());
   if (where.home.empty()) {
     auto home = default_home();
     if (!home)
@@ -65,7 +117,6 @@ result<places> find_places(const global_options& options) {
     where.home = std::move(*home);
   }
   where.identity = where.home + "/identity";
-  auto url = !options.store.empty() ? options.store : variable("MUTANT_STORE");
   where.store_given = !url.empty();
   auto store = parse_store_url(where.store_given ? url : "local:" + where.home + "/store");
   if (!store)
@@ -79,10 +130,6 @@ result<places> find_places(const global_options& options) {
       return fail(errc::invalid_argument, "--threads takes a number from 1 to " + std::to_string(max_threads));
     where.threads = *threads;
   }
-  const auto file = [](const std::string& given, const char* name) { return given.empty() ? variable(name) : given; };
-  where.tls.certificate = file(options.tls.certificate, "MUTANT_TLS_CERT");
-  where.tls.key = file(options.tls.key, "MUTANT_TLS_KEY");
-  where.tls.authority = file(options.tls.authority, "MUTANT_TLS_CA");
   if (!options.connect_timeout.empty()) {
     auto seconds = parse_number(options.connect_timeout, "--connect-timeout");
     if (!seconds)

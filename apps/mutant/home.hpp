@@ -30,8 +30,12 @@ struct places {
   std::chrono::milliseconds connect_timeout{10'000};
 };
 
-// invalid_argument: --store, --threads or the environment make no sense. Touches nothing.
+// invalid_argument: --store, --threads or the environment make no sense; a variable of ours is set, but empty. Touches nothing.
 result<places> find_places(const global_options& options);
+
+// access_denied: we are root, and what we would read and write there belongs to somebody else, who could not use it any more.
+// needs_home: for its identity and cache, besides the store.
+result<void> refuse_others_folders(const places& where, bool needs_home);
 
 bool identity_exists(const places& where);
 // Does the local store's directory hold something? False for stores elsewhere.

@@ -1,19 +1,22 @@
 #include "apps/mutant/passphrase.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
+
+#include "apps/mutant/environment.hpp"
+#include "core/crypto.hpp"
 
 namespace mutant::cli {
 
 namespace {
 
-constexpr std::size_t max_passphrase_bytes = 4096;
+constexpr const char* variable_name = "MUTANT_PASSPHRASE";
 
 // The terminal whose echo is off, and how it was.
 termios terminal_before{};
@@ -29,21 +32,20 @@ struct descriptor {
 
 result<passphrase> read_line(int from, const std::string& name) {
   passphrase line;
-  line.text.reserve(max_passphrase_bytes + 1);  // it never moves: no copy is left behind
-  for (char c = 0; line.text.size() <= max_passphrase_bytes;) {
+  for (char c = 0;;) {
     const auto got = ::read(from, &c, 1);
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
       return fail(errno_error(errno, "reading the passphrase from " + name));
     if (got == 0 || c == '\n') {
-      if (!line.text.empty() && line.text.back() == '\r')
-        line.text.pop_back();
+      if (line.text().ends_with('\r'))
+        line.remove_last();
       return line;
     }
-    line.text.push_back(c);
+    if (!line.add(c))
+      return fail(errc::invalid_argument, "the passphrase in " + name + " is longer than 4096 bytes");
   }
-  return fail(errc::invalid_argument, "the passphrase in " + name + " is longer than 4096 bytes");
 }
 
 void say(int terminal, const std::string& text) {
@@ -52,22 +54,52 @@ void say(int terminal, const std::string& text) {
 
 }  // namespace
 
+void passphrase::wiping::operator()(std::array<char, max_passphrase_bytes>* memory) const noexcept {
+  wipe(std::as_writable_bytes(std::span(*memory)));
+  delete memory;
+}
+
+bool passphrase::add(char letter) {
+  if (!memory_)
+    memory_.reset(new std::array<char, max_passphrase_bytes>);
+  if (size_ == memory_->size())
+    return false;
+  (*memory_)[size_++] = letter;
+  return true;
+}
+
 result<std::optional<passphrase>> given_passphrase(const std::string& file) {
   if (!file.empty()) {
     descriptor from{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
     if (from.number < 0)
       return fail(errno_error(errno, "opening the passphrase file " + file));
+    struct stat about {};
+    if (::fstat(from.number, &about) != 0)
+      return fail(errno_error(errno, "looking at the passphrase file " + file));
+    // Files and named pipes; a terminal or a socket gives it to its reader alone.
+    if ((S_ISREG(about.st_mode) || S_ISFIFO(about.st_mode)) && (about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+      return fail(errc::access_denied, "others may use the passphrase file " + file + "; run: chmod 600 " + file);
     auto line = read_line(from.number, file);
     if (!line)
       return fail(line.error());
-    if (line->text.empty())
+    if (line->text().empty())
       return fail(errc::invalid_argument, "the first line of the passphrase file " + file + " is empty");
     return std::optional(std::move(*line));
   }
-  const auto* variable = std::getenv("MUTANT_PASSPHRASE");
-  if (variable != nullptr && *variable != '\0')
-    return std::optional(passphrase(variable));
-  return std::optional<passphrase>();
+  auto variable = secret_from_environment(variable_name);
+  if (!variable)
+    return fail(variable.error());
+  if (*variable == nullptr)
+    return std::optional<passphrase>();
+  passphrase word;
+  for (const auto* letter = *variable; *letter != '\0'; ++letter)
+    if (!word.add(*letter))
+      return fail(errc::invalid_argument, "the passphrase in $MUTANT_PASSPHRASE is longer than 4096 bytes");
+  return std::optional(std::move(word));
+}
+
+void forget_given_passphrase() noexcept {
+  wipe_from_environment(variable_name);
 }
 
 result<passphrase> ask_passphrase(const std::string& prompt) {
@@ -90,12 +122,12 @@ result<passphrase> ask_passphrase(const std::string& prompt) {
 
 result<passphrase> ask_new_passphrase() {
   auto first = ask_passphrase("Passphrase for the new identity (empty for none): ");
-  if (!first || first->text.empty())
+  if (!first || first->text().empty())
     return first;
   auto second = ask_passphrase("The same again: ");
   if (!second)
     return second;
-  if (first->text != second->text)
+  if (first->text() != second->text())
     return fail(errc::invalid_argument, "the two passphrases are not the same; nothing was made, try again");
   return first;
 }

@@ -11,7 +11,10 @@ namespace mutant::cli {
 
 namespace {
 
-// Reading works from a home that cannot be written to, without a memory.
+std::string cache_directory(const context& c) {
+  return c.where.home + "/cache";
+}
+
 bool may_write_directory(const std::string& directory) {
   return (::mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST) && ::access(directory.c_str(), W_OK | X_OK) == 0;
 }
@@ -45,7 +48,7 @@ result<seed> load_identity(const context& c) {
     }
     word = std::move(**given);
   }
-  auto owner = decode_identity(*text, word.text);
+  auto owner = decode_identity(*text, word.text());
   wipe(std::as_writable_bytes(std::span(*text)));
   if (!owner)
     return explained(owner.error());
@@ -53,13 +56,13 @@ result<seed> load_identity(const context& c) {
 }
 
 result<void> open_store(context& c, const seed& owner, bool create) {
+  forget_given_passphrase();
   client_options options;
   options.store.owner = owner;
   options.store.url = to_string(c.where.store);
   options.store.create = create;
   options.store.accept_rollback = c.accept_rollback;
-  if (auto directory = c.where.home + "/cache"; may_write_directory(directory))
-    options.store.cache_directory = directory;
+  options.store.cache_directory = cache_directory(c);
   options.store.decoders = c.where.threads;
   options.threads = c.where.threads;
   if (c.where.store.scheme == "cafs")   // the environment may name certificates that this store has no use for
@@ -73,7 +76,8 @@ result<void> open_store(context& c, const seed& owner, bool create) {
 }
 
 void remember(context& c) {
-  if (!c.store)
+  // Where nothing can be written, what is remembered is looked at all the same, and there is no point in saying it each time.
+  if (!c.store || !may_write_directory(cache_directory(c)))
     return;
   if (auto flushed = c.store->flush(); !flushed && flushed.error().code != errc::cancelled)
     c.out.note("remembering the index in " + c.where.home + "/cache: " + flushed.error().message);
@@ -94,7 +98,7 @@ std::string nothing_stored_yet(const context& c) {
   return "nothing is stored yet: there is no identity at " + c.where.identity;
 }
 
-result<seed> make_identity(context& c, const std::string& given) {
+result<seed> make_identity(context& c, std::string_view given) {
   auto owner = generate_seed();
   if (auto made = create_identity_file(c.where.identity, owner, given); !made)
     return fail(made.error());
@@ -117,7 +121,7 @@ result<void> open_for_writing(context& c) {
     auto given = given_passphrase(c.options.passphrase_file);
     if (!given)
       return fail(given.error());
-    owner = make_identity(c, *given ? (*given)->text : std::string());
+    owner = make_identity(c, *given ? (*given)->text() : std::string_view());
     if (owner)
       c.out.note("values are kept in " + to_string(c.where.store));
     else if (owner.error().code == errc::key_exists)

@@ -33,7 +33,7 @@ result<void> open_for_writing(context& c);
 // The identity, asking for its passphrase if it has one. key_not_found: there is none.
 result<seed> load_identity(const context& c);
 // A new identity, in its file. `given`: its passphrase; empty: none. key_exists: there is one already.
-result<seed> make_identity(context& c, const std::string& given);
+result<seed> make_identity(context& c, std::string_view given);
 // Opens the store with this identity. `create`: make a local store that is not there.
 result<void> open_store(context& c, const seed& owner, bool create);
 

@@ -12,7 +12,7 @@ noise = random.Random(20240502)
 
 def test_a_wrong_passphrase():
     with Home() as h:
-        secret = h.path("secret", b"correct horse\nsecond line\n")
+        secret = h.secret("secret", b"correct horse\nsecond line\n")
         h.run("init", "--passphrase-file", secret).expect()
         assert b"correct horse" not in (h.home / "identity").read_bytes()
         h.run("put", "x", "--passphrase-file", secret, stdin=b"1").expect()
@@ -24,8 +24,106 @@ def test_a_wrong_passphrase():
         assert asked.out == b""
         h.run("get", "x", "--passphrase-file", h.path("none")).expect(OTHER, err="none")
         assert content_of(h.folder) == before
-        h.run("get", "x", "--passphrase-file", h.path("empty", b"\n")).expect(USAGE, err="empty")
+        h.run("get", "x", "--passphrase-file", h.secret("empty", b"\n")).expect(USAGE, err="empty")
         h.run("get", "x", env={"MUTANT_PASSPHRASE": "correct horse"}).expect(out=b"1")
+
+
+def test_what_is_set_but_empty_is_not_taken_for_nothing():
+    with Home() as h:
+        nothing = h.path("nothing")
+        for name in ("MUTANT_PASSPHRASE", "MUTANT_HOME", "MUTANT_STORE", "MUTANT_TLS_CERT", "MUTANT_TLS_KEY", "MUTANT_TLS_CA"):
+            for words in (["init"], ["put", "x"], ["put", "x", "--store", "local:" + str(h.folder / "store")]):
+                if name == "MUTANT_STORE" and "--store" in words:
+                    continue  # an option goes before the environment
+                h.run(*words, stdin=b"1", env={name: ""}).expect(USAGE, err=["$" + name, "empty"], out=b"")
+        for option in ("--passphrase-file", "--home", "--store", "--tls-cert", "--tls-key", "--tls-ca", "--threads",
+                       "--connect-timeout"):
+            for words in (["init"], ["put", "x"]):
+                h.run(*words, option, "", stdin=b"1").expect(USAGE, err=option, out=b"")
+                h.run(*words, option + "=", stdin=b"1").expect(USAGE, err=option, out=b"")
+        for option in ("--listen", "--max-bytes", "--max-pending", "--max-connections", "--log-level", "--make-certs",
+                       "--names"):
+            h.run("node", "--listen", "127.0.0.1:0", option, "").expect(USAGE, err=option, out=b"")
+        assert os.listdir(h.folder) == [], "something was made"
+        # And once there is something under a passphrase.
+        secret = h.secret("secret", b"word\n")
+        h.run("put", "x", "--passphrase-file", secret, stdin=b"1").expect()
+        h.run("ls", env={"MUTANT_PASSPHRASE": ""}).expect(USAGE, err="$MUTANT_PASSPHRASE")
+        h.run("ls", env={"MUTANT_PASSPHRASE": "word"}).expect(out=b"x\n")
+
+
+def test_a_passphrase_file_that_others_may_use():
+    with Home() as h:
+        secret = h.secret("secret", b"word\n")
+        for mode in (0o644, 0o640, 0o604, 0o602, 0o660):
+            secret.chmod(mode)
+            h.run("init", "--passphrase-file", secret).expect(OTHER, err=["chmod 600", str(secret)])
+        assert not (h.home / "identity").exists()
+        secret.chmod(0o600)
+        h.run("init", "--passphrase-file", secret).expect()
+        secret.chmod(0o644)
+        h.run("ls", "--passphrase-file", secret).expect(OTHER, err="chmod 600")
+        # From a pipe of the shell's own.
+        done = subprocess.run(["bash", "-c", '"$0" ls --passphrase-file <(echo word)', PROGRAM], env=h.environment(),
+                              capture_output=True, timeout=60 * PATIENCE)
+        assert done.returncode == OK, done
+
+
+def test_a_passphrase_does_not_stay_in_the_environment():
+    with Home() as h:
+        h.run("put", "x", "--passphrase-file", h.secret("secret", b"the word\n"), stdin=b"1").expect()
+        child = h.start("put", "x", env={"MUTANT_PASSPHRASE": "the word"}, stdin=subprocess.PIPE)
+        try:
+            # It has opened its store when it takes what it is given: more than a pipe holds.
+            child.stdin.write(bytes(1 << 20))
+            child.stdin.flush()
+            try:
+                environment = pathlib.Path(f"/proc/{child.pid}/environ").read_bytes()
+            except PermissionError:
+                raise Skip("only root may look at it")
+            assert b"MUTANT_HOME" in environment and b"the word" not in environment
+        finally:
+            child.communicate(timeout=60 * PATIENCE)
+        assert child.returncode == OK
+
+
+def test_an_identity_of_another_user():
+    if os.geteuid() != 0:
+        raise Skip("only root can give a file to another user")
+    with Home() as h:
+        h.put("x", b"1")
+        identity = h.home / "identity"
+        os.chown(identity, NOBODY, NOBODY)
+        for words in (["get", "x"], ["put", "x"], ["ls"], ["stats"]):
+            h.run(*words, stdin=b"2").expect(OTHER, err=["another user", "chown 0", str(identity)], out=b"")
+        os.chown(identity, 0, 0)
+        assert h.get("x") == b"1"
+
+
+def test_root_does_not_spoil_the_home_of_a_user():
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    with Home() as h:
+        h.folder.chmod(0o755)
+        h.put("x", b"1")
+        h.give_to(NOBODY)
+        before = content_of(h.folder)
+        store = "local:" + str(h.store)
+        with Home() as own:
+            for words in (["ls"], ["get", "x"], ["put", "x"], ["put", "y"], ["rm", "x"], ["sync"], ["purge"], ["init"],
+                          ["copy-store", "local:" + str(own.folder / "copy"), store],
+                          ["node", "--listen", "127.0.0.1:0"]):
+                h.run(*words, stdin=b"2").expect(OTHER, err=["sudo -u", "nobody"], out=b"")
+            own.put("x", b"0")
+            for words in (["ls"], ["put", "x"], ["node", "--listen", "127.0.0.1:0"]):
+                own.run(*words, "--store", store, stdin=b"2").expect(OTHER, err=["sudo -u", "the store"], out=b"")
+        for place in ("new", "new/deeper"):  # below a folder of theirs
+            h.run("put", "x", "--home", h.folder / place, stdin=b"2").expect(OTHER, err="sudo -u")
+        assert content_of(h.folder) == before
+        for path in [h.folder, *h.folder.rglob("*")]:
+            assert path.lstat().st_uid == NOBODY, f"{path} is not theirs any more"
+        for words in (["ls"], ["put", "y"], ["get", "x"], ["rm", "y"], ["sync"]):
+            h.run(*words, stdin=b"3", **as_nobody()).expect()
 
 
 def test_a_damaged_identity():

@@ -109,6 +109,63 @@ def test_a_store_that_was_put_back():
         refused_as_older(h, ["another commit 4"])
 
 
+def test_what_a_command_saw_is_remembered_although_it_failed():
+    for words, code in ((["get", "none"], NOT_FOUND), (["rm", "first", "none"], NOT_FOUND), (["stat", "none"], NOT_FOUND),
+                        (["get", "second", "--range", "5-9"], USAGE), (["mv", "none", "x"], NOT_FOUND),
+                        (["put", "second", "--if-absent"], PRECONDITION)):
+        with Sharing() as h:
+            h.put("first", b"1")
+            copy = h.folder / "copy"
+            shutil.copytree(h.store, copy)
+            h.another().put("second", b"2")
+            h.run(*words, stdin=b"").expect(code)
+            shutil.rmtree(h.store)
+            copy.rename(h.store)
+            refused = h.run("ls", "--json").expect(INTEGRITY)
+            assert refused.json["error"]["code"] == "rollback_detected", refused
+
+
+def test_a_memory_that_can_be_read_but_not_written_still_guards():
+    if os.geteuid() != 0:
+        raise Skip("needs root, to be somebody else")
+    with Sharing() as h:
+        h.folder.chmod(0o755)
+        h.home.mkdir(mode=0o700)
+        h.give_to(NOBODY)
+        cache, copy = h.home / "cache", h.folder / "copy"
+        h.run("put", "first", stdin=b"1", **as_nobody()).expect()
+        shutil.copytree(h.store, copy)
+        h.run("put", "second", stdin=b"2", **as_nobody()).expect()
+        cache.chmod(0o500)
+        assert h.run("ls", **as_nobody()).expect(out=b"first\nsecond\n").err == ""
+        shutil.rmtree(h.store)
+        copy.rename(h.store)
+        h.give_to(NOBODY)
+        refused = h.run("ls", "--json", **as_nobody()).expect(INTEGRITY)
+        assert refused.json["error"]["code"] == "rollback_detected", refused
+
+
+def test_a_damaged_memory():
+    with Sharing() as h:
+        for n in range(5):
+            h.put(f"key {n}", b"1")
+        [state], [seen] = (h.home / "cache").glob("*.cache"), (h.home / "cache").glob("*.seen")
+        whole, guard = state.read_bytes(), seen.read_bytes()
+        # The state only saves time, and is made anew.
+        for damaged in (b"", whole[:20], whole[:-1], whole[:30] + b"x" + whole[31:], b"\0" * len(whole), whole + b"x"):
+            state.write_bytes(damaged)
+            assert len(h.keys()) == 5 and state.read_bytes() != damaged
+        state.unlink()
+        assert len(h.keys()) == 5
+        # What guards is not made anew in passing.
+        for damaged in (b"", guard[:20], guard[:-1], guard[:30] + bytes([guard[30] ^ 1]) + guard[31:]):
+            seen.write_bytes(damaged)
+            refused = h.run("ls", "--json").expect(INTEGRITY, err=[str(seen), "delete it"])
+            assert refused.json["error"]["code"] == "index_corrupt" and seen.read_bytes() == damaged
+        seen.unlink()
+        assert len(h.keys()) == 5 and seen.exists()
+
+
 def test_a_store_that_is_gone_and_made_anew():
     with Sharing() as h:
         h.put("first", b"1")
