@@ -45,8 +45,8 @@ result<void> check_descriptors(std::size_t count) {
   while (opened.size() < count) {
     unique_fd one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!one)
-      return fail(errno_error(errno, "this needs " + std::to_string(count) + " descriptors, and " + std::to_string(opened.size())
-                                         + " are left (see ulimit -n)"));
+      return fail(errno_error(errno, "this needs " + std::to_string(count) + " descriptors, and "
+                                         + std::to_string(opened.size()) + " are left (see ulimit -n)"));
     opened.push_back(std::move(one));
   }
   return {};

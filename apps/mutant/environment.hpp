@@ -1,4 +1,4 @@
-// The environment, where a variable that is set but empty is a mistake: MUTANT_PASSPHRASE="$(false)" is no passphrase given, and
+// The environment, where a variable that is set but empty is a mistake: MUTANT_PASSPHRASE="$(false)" gives no passphrase, and
 // must not make an identity without one.
 #pragma once
 

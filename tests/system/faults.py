@@ -38,7 +38,6 @@ CODES_OF_READING = CODES | {INTEGRITY}
 
 # Known failures: (what the trial's name matches, what goes wrong). Its line goes when that is mended.
 KNOWN = [
-    (r", thread", "a thread that cannot be made ends an actor unseen, or the process: no end, or exit 134"),
     (r"first put, write [12]: (short|torn)", "a first put that is cut off within LMDB's first pages: 'not an LMDB file'"),
     (r", write \d+: short", "LMDB takes a short write for an I/O error, and no store is written to again: no end"),
     (r"purge, (write|sync) \d+: \w+ onward", "a purge whose new root is never durable: no end"),

@@ -103,7 +103,10 @@ class Home:
             child.kill()
             out, err = child.communicate()
             raise AssertionError(f"no end after {timeout * PATIENCE} s: {Outcome(words, None, out or b'', err or b'')}")
-        return Outcome(words, child.returncode, out or b"", err or b"")
+        done = Outcome(words, child.returncode, out or b"", err or b"")
+        # The program ends with a code when something in it aborts: that is never what a test wants.
+        assert "an internal fault" not in done.err, f"the program aborted:\n{done}"
+        return done
 
     # What most tests do most of the time.
     def put(self, key, value, *options):
