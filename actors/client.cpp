@@ -189,6 +189,10 @@ result<sync_report> client::sync() {
   return parts_->call<sync_report>(sync_atom_v);
 }
 
+result<sync_report> client::sync(position expected) {
+  return parts_->call<sync_report>(sync_atom_v, std::move(expected));
+}
+
 result<store_stats> client::stats() {
   return parts_->call<store_stats>(stats_atom_v);
 }

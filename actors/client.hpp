@@ -62,6 +62,8 @@ class client {
   result<list_page> list(std::string prefix, std::string after = {}, std::uint32_t limit = 1000);
   result<list_item> find(std::string key);
   result<sync_report> sync();
+  // Also looks whether the store's history goes through this position.
+  result<sync_report> sync(position expected);
   result<store_stats> stats();
   result<purge_result> purge(purge_request request);
   // Brings this machine's memory of the index up to date (store_config::cache_directory); the destructor does not.

@@ -49,6 +49,7 @@ void copy_operation_state::pass() {
                 .then(
                     [this](index_stats& stats) {
                       sequence = stats.sequence;
+                      last_commit = stats.last_commit;
                       ring_slots = stats.ring_slots;
                       totals.keys = stats.totals.keys;
                       if (sequence == 0)
@@ -160,8 +161,8 @@ void copy_operation_state::check_end() {
           [this](address_list& slot) {
             ask(self, options.from, options.timeout, head_atom_v, pad_query{slot.front()})
                 .then(
-                    [this](bytes& head) {
-                      auto header = parse_header(head);
+                    [this, slot_address = slot.front()](bytes& head) {
+                      auto header = verify_head(head, slot_address);
                       if (header && header->counter >= counter_of(sequence + 1, ring_slots))
                         moved_on();
                       moved ? pass() : copy_root();
@@ -254,7 +255,7 @@ void copy_operation_state::copy(const item& what) {
   ask(self, options.to, options.timeout, head_atom_v, pad_query{what.address})
       .then(
           [this, what](bytes& head) {
-            auto header = parse_header(head);
+            auto header = verify_head(head, what.address);
             if (!header || header->counter < what.pad.counter)
               return transfer(what);
             compare(what, head);
@@ -272,7 +273,7 @@ void copy_operation_state::compare(const item& what, const bytes& there) {
   ask(self, options.from, options.timeout, head_atom_v, pad_query{what.address})
       .then(
           [this, what, there](bytes& head) {
-            auto header = parse_header(head);
+            auto header = verify_head(head, what.address);
             if (header && header->counter > what.pad.counter) {
               moved_on(describe(what.space, what.pad));
               return item_done();
@@ -289,7 +290,7 @@ void copy_operation_state::transfer(const item& what) {
   ask(self, options.from, options.timeout, get_atom_v, pad_query{what.address})
       .then(
           [this, what](bytes& record) {
-            auto header = parse_header(record);
+            auto header = verify_head(record, what.address);
             if (header && header->counter != what.pad.counter) {
               moved_on(describe(what.space, what.pad));
               return item_done();
@@ -369,23 +370,11 @@ void copy_operation_state::check_copy(const item& what) {
 
 void copy_operation_state::finish() {
   totals.sequence = sequence;
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, {slot_of(sequence, ring_slots)}})
-      .then(
-          [this](address_list& slot) {
-            ask(self, options.to, options.timeout, head_atom_v, pad_query{slot.front()})
-                .then(
-                    [this](bytes& head) {
-                      auto header = parse_header(head);
-                      const auto last = header ? header->hash : content_hash{};
-                      remember({root_there.counter, sequence, last}, [this] {
-                        over = true;
-                        promise.deliver(totals);
-                        self->quit();
-                      });
-                    },
-                    failing());
-          },
-          failing());
+  remember({root_there.counter, root_there.hash, sequence, last_commit, 0, {}}, [this] {
+    over = true;
+    promise.deliver(totals);
+    self->quit();
+  });
 }
 
 error copy_operation_state::explain(const item& what, bool of_target, error e) const {

@@ -69,8 +69,8 @@ struct copy_operation_state {
   // -- copy_target.cpp: may the target be written to? --------------------------------------------------------------------
   void recall();
   void look_at_target();
-  void identify(std::uint64_t there, std::uint64_t slots);
-  void identified(std::uint64_t there, std::uint64_t slots, const pad_address& slot, const content_hash& last);
+  // Is the target's last commit one of the source's?
+  void identify(std::uint64_t there, const content_hash& last);
   error foreign_target(const std::string& why) const;
   void remember(const seen_state& what, step then);
 
@@ -115,6 +115,7 @@ struct copy_operation_state {
   std::optional<seen_state> memory;               // what we left in the target last; root_counter 0: not finished
   // of the pass that is under way
   std::uint64_t sequence = 0;                     // the source's last commit
+  content_hash last_commit{};                     // its payload hash
   std::uint64_t ring_slots = 0;
   opened_root root_there;
   index_actor target_index;

@@ -2,7 +2,6 @@
 // written to since.
 #include "actors/ask.hpp"
 #include "actors/copy_operation.hpp"
-#include "core/index/ring.hpp"
 
 namespace mutant {
 
@@ -27,7 +26,7 @@ void copy_operation_state::look_at_target() {
               return begin();
             target_index = options.open_target_index();
             ask(self, target_index, options.timeout, count_atom_v)
-                .then([this](index_stats& there) { identify(there.sequence, there.ring_slots); },
+                .then([this](index_stats& there) { identify(there.sequence, there.last_commit); },
                       [this](caf::error& cause) {
                         auto e = from_caf(cause);
                         e.message = "the target has an index that cannot be read: " + e.message;
@@ -43,49 +42,23 @@ void copy_operation_state::look_at_target() {
           });
 }
 
-void copy_operation_state::identify(std::uint64_t there, std::uint64_t slots) {
+void copy_operation_state::identify(std::uint64_t there, const content_hash& last) {
   if (there == 0)
     return fail_with(foreign_target("has an index of its own"));
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, {slot_of(there, slots)}})
-      .then(
-          [this, there, slots](address_list& slot) {
-            ask(self, options.to, options.timeout, head_atom_v, pad_query{slot.front()})
-                .then(
-                    [this, there, slots, address = slot.front()](bytes& head) {
-                      auto header = parse_header(head);
-                      if (!header)
-                        return fail_with(header.error());
-                      identified(there, slots, address, header->hash);
-                    },
-                    failing());
-          },
-          failing());
-}
-
-// Commit `there` is the target's last. Is it the source's too?
-void copy_operation_state::identified(std::uint64_t there, std::uint64_t slots, const pad_address& slot,
-                                      const content_hash& last) {
   const auto begin = [this] { remember({}, [this] { pass(); }); };
   if (memory && memory->sequence == there && memory->last_commit == last)
     return begin();
   const auto text = "stands at commit " + std::to_string(there);
-  ask(self, options.from, options.timeout, head_atom_v, pad_query{slot})
-      .then(
-          [this, there, slots, last, begin, text](bytes& head) {
-            auto header = parse_header(head);
-            if (!header)
-              return fail_with(header.error());
-            if (header->counter == counter_of(there, slots) && header->hash == last)
-              return begin();
-            fail_with(foreign_target(header->counter > counter_of(there, slots)
-                                         ? text + ", which is too long ago to be found in the source"
-                                         : text + ", and the source has another one there"));
-          },
-          [this, text](caf::error& cause) {
-            auto e = from_caf(cause);
-            fail_with(e.code == errc::pad_not_found ? foreign_target(text + ", and the source does not come that far")
-                                                    : std::move(e));
-          });
+  ask(self, options.from_index, options.timeout, sync_atom_v, position{there, {last.begin(), last.end()}})
+      .then([begin](sync_report&) { begin(); },
+            [this, text](caf::error& cause) {
+              auto e = from_caf(cause);
+              if (e.code == errc::unsupported)
+                return fail_with(foreign_target(text + ", which is too long ago to be found in the source"));
+              if (e.code == errc::rollback_detected)
+                return fail_with(foreign_target(text + ", and that is not a commit of the source"));
+              fail_with(std::move(e));
+            });
 }
 
 error copy_operation_state::foreign_target(const std::string& why) const {

@@ -33,13 +33,19 @@ result<void> fill(const chunk_input& input, byte_span out) {
   return {};
 }
 
-// A record that must hold index data. Whatever is wrong with its content is index_corrupt; another counter is left as
-// pad_conflict, because the reader acts on that.
-result<bytes> open_index_pad(const pad_keys& keys, std::uint64_t counter, const bytes& record, const std::string& what) {
-  auto plain = open_private(keys, counter, record);
+// A record that must hold index data: hash and signature are verified, too, for what they say decides which history it is of.
+// Whatever is wrong with its content is index_corrupt; another counter stays pad_conflict, because the reader acts on that.
+struct authentic {
+  bytes plain;
+  content_hash hash;   // of the payload
+};
+result<authentic> open_index_pad(const pad_keys& keys, std::uint64_t counter, const bytes& record, const std::string& what) {
+  const auto verified = verify_record(record);
+  auto plain = verified ? open_private(keys, counter, record) : result<bytes>(fail(verified.error()));
   if (plain)
-    return plain;
-  if (plain.error().code == errc::pad_conflict)
+    return authentic{std::move(*plain), verified->hash};
+  // Of this pad: another pad's counter says nothing.
+  if (plain.error().code == errc::pad_conflict && verified->address == keys.address)
     return fail(errc::pad_conflict, what + ": " + plain.error().message, plain.error().detail);
   return fail(errc::index_corrupt, what + " cannot be opened: " + plain.error().message
                                        + ". Nothing was written. Restore the store from a copy, or look at the medium "
@@ -168,18 +174,18 @@ record_list decoder_state::seal(const seal_blank_job& job) const {
   return out;
 }
 
-result<commit_ptr> decoder_state::open(const open_commit_job& job) const {
+result<opened_commit> decoder_state::open(const open_commit_job& job) const {
   const auto slot = slot_of(job.sequence, job.ring_slots);
   const auto what = "commit " + std::to_string(job.sequence) + " in log slot " + std::to_string(slot);
   auto plain = open_index_pad(options.keys->log(slot), counter_of(job.sequence, job.ring_slots), job.record, what);
   if (!plain)
     return fail(plain.error());
-  auto decoded = named(decode_commit(*plain), what);
+  auto decoded = named(decode_commit(plain->plain), what);
   if (!decoded)
     return fail(decoded.error());
   if (decoded->sequence != job.sequence)
     return fail(errc::index_corrupt, what + " says it is commit " + std::to_string(decoded->sequence));
-  return std::make_shared<const commit>(std::move(*decoded));
+  return opened_commit{std::make_shared<const commit>(std::move(*decoded)), plain->hash};
 }
 
 result<opened_part> decoder_state::open(const open_part_job& job) const {
@@ -187,10 +193,12 @@ result<opened_part> decoder_state::open(const open_part_job& job) const {
   auto plain = open_index_pad(options.keys->part(job.what.pad.number), job.what.pad.counter, job.record, what);
   if (!plain)
     return fail(plain.error());
-  if (plain->size() != job.what.size)
-    return fail(errc::index_corrupt, what + " has " + std::to_string(plain->size()) + " bytes where the root says "
+  if (plain->hash != job.what.hash)
+    return fail(errc::index_corrupt, what + " is another one than the root names, under the same number and counter");
+  if (plain->plain.size() != job.what.size)
+    return fail(errc::index_corrupt, what + " has " + std::to_string(plain->plain.size()) + " bytes where the root says "
                                          + std::to_string(job.what.size));
-  auto decoded = named(decode_snapshot_part(*plain), what);
+  auto decoded = named(decode_snapshot_part(plain->plain), what);
   if (!decoded)
     return fail(decoded.error());
   return std::make_shared<snapshot_part>(std::move(*decoded));
@@ -205,10 +213,10 @@ result<opened_root> decoder_state::open(const open_root_job& job) const {
   auto plain = open_index_pad(options.keys->root(), header->counter, job.record, "the index root");
   if (!plain)
     return fail(errc::index_corrupt, plain.error().message + ". Nothing was written. Restore the store from a copy");
-  auto decoded = named(decode_root(*plain), "the index root");
+  auto decoded = named(decode_root(plain->plain), "the index root");
   if (!decoded)
     return fail(decoded.error());
-  return opened_root{std::move(*decoded), header->counter};
+  return opened_root{std::move(*decoded), header->counter, plain->hash};
 }
 
 result<opened_cache> decoder_state::open(const open_cache_job& job) const {

@@ -20,7 +20,7 @@ struct decoder_state {
   result<fingerprint> compare(const compare_chunk_job& job) const;
   result<bytes> open(const open_chunk_job& job) const;
   address_list addresses(const address_job& job) const;
-  result<commit_ptr> open(const open_commit_job& job) const;
+  result<opened_commit> open(const open_commit_job& job) const;
   result<opened_part> open(const open_part_job& job) const;
   result<opened_root> open(const open_root_job& job) const;
   result<bytes> seal(const seal_commit_job& job) const;

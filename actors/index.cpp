@@ -119,6 +119,7 @@ index_stats index_actor_state::stats() const {
   auto out = counts;
   out.totals = data.totals();
   out.sequence = data.sequence();
+  out.last_commit = chain.last();
   out.snapshot_sequence = known_root.sequence;
   out.ring_slots = known_root.ring_slots;
   out.parts = known_root.parts.size();
@@ -282,6 +283,8 @@ void index_actor_state::fail_all(error e) {
   const auto passes = e.code == errc::timeout || e.code == errc::unreachable || e.code == errc::overloaded
                       || e.code == errc::io_error || e.code == errc::cancelled
                       || (e.code == errc::rollback_detected && seen_by_us);  // a stale answer, or soon a lasting trouble
+  if (is_open)
+    remember_seen();  // what was acknowledged until now is not to be forgotten
   ++generation;
   is_open = false;
   writing = true;
@@ -423,6 +426,13 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         s->sync(promise);
         return promise;
       },
+      [s](sync_atom atom, const position& expected) {
+        auto promise = owe<sync_report>(s->self);
+        s->self->request(index_actor(s->self), caf::infinite, atom)
+            .then([s, expected, promise](const sync_report& now) { s->check_position(expected, now, promise); },
+                  [promise](caf::error& e) { promise->deliver(std::move(e)); });
+        return promise->promise();
+      },
       [s](survey_atom, const survey_request& request) {
         return s->when_open<survey_page>([s, request, owner = s->self->current_sender()]() -> caf::result<survey_page> {
           return s->survey(request, owner);
@@ -441,8 +451,6 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         return promise->promise();
       },
       [s](flush_atom) -> caf::result<done> {
-        if (s->failure || !s->is_open)
-          return done{};  // nothing that was read is worth remembering
         auto promise = owe<done>(s->self);
         s->flush(promise);
         return promise->promise();

@@ -8,7 +8,7 @@
 // answer. What takes more is passed on to the operations (operations.hpp).
 //
 // Files: index.cpp (messages, reservations, pins), index_log.cpp (opening, reading forward, writing commits),
-// index_snapshot.cpp (parts and root).
+// index_snapshot.cpp (parts and root), index_history.cpp (whether what the store shows is of one history).
 #pragma once
 
 #include <array>
@@ -19,6 +19,7 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/owed_answer.hpp"
+#include "core/index/commit_chain.hpp"
 #include "core/index/state.hpp"
 
 namespace mutant {
@@ -57,6 +58,7 @@ using index_self_actor = index_actor::extend_with<value_store_actor>::extend<rea
 struct index_compaction {
   std::shared_ptr<part_cutter> cutter;
   std::uint64_t sequence = 0;
+  content_hash last_commit{};   // of that sequence
   std::uint64_t next_pad = 0;
   std::vector<part_ref> written;
   bool complete = false;  // all parts are written; the root is next
@@ -127,6 +129,7 @@ struct index_actor_state {
   // -- index_log.cpp -----------------------------------------------------------------------------------------------------
   using next_step = std::function<void()>;
   void open();
+  // The root as it is now, authentic; nothing: there is none.
   void load_root(std::function<void(std::optional<opened_root>)> then);
   void load_root(std::function<void(std::optional<opened_root>)> then, std::function<void(error)> failed);
   void open_from(const opened_root& found_root);
@@ -163,7 +166,7 @@ struct index_actor_state {
   void serve_syncs();
   void pins_after_reload();
   void settle_doubts();
-  result<void> apply_commit(const commit& c);
+  result<void> apply_commit(const opened_commit& c);
   // owner: who reserved the pads that it names; null: it names none.
   void enqueue_commit(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner);
   void add_to_queue(commit_request request, commit_answer answer, const caf::strong_actor_ptr& owner);
@@ -187,7 +190,14 @@ struct index_actor_state {
   using root_written = std::function<void(result<void>)>;
   void snapshot_if_due();
   void start_delta();
-  void finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage, std::vector<part_ref> written);
+  // What the state was when a delta of it was begun.
+  struct delta_end {
+    std::uint64_t sequence = 0;
+    content_hash last_commit{};
+    std::uint64_t next_pad = 0;
+    std::uint64_t lineage = 0;   // counter of the root then
+  };
+  void finish_delta(const delta_end& end, std::vector<part_ref> written);
   void delta_lost(const std::vector<part_ref>& written);
   void start_compaction();
   void compact_next();
@@ -196,14 +206,15 @@ struct index_actor_state {
   // Writes parts one after the other to fresh part pads; `then` gets their places, or the error and those written so far.
   void write_parts(part_list parts, bool base, std::uint64_t sequence, std::vector<part_ref> written,
                    std::function<void(result<void>, std::vector<part_ref>)> then);
-  void write_part(part_ptr part, bool base, std::uint64_t sequence, std::function<void(result<part_ref>)> then);
+  // taken: part numbers in a row that were another writer's.
+  void write_part(part_ptr part, bool base, std::uint64_t sequence, unsigned taken, std::function<void(result<part_ref>)> then);
   // Replaces the root pad. `then` gets ok, or pad_conflict when another writer replaced it first (known_root is then
   // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying.
   void replace_root(root next, root_written then);
-  void put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before, root_written then);
-  void learn_root(std::uint64_t at_least, root_written then);
+  void put_root(std::shared_ptr<const opened_root> next, bytes record, bool sent_before, root_written then);
+  void learn_root(std::uint64_t at_least, unsigned tries, root_written then);
   // The store holds this root. The one place where known_root changes, but for an index that is not there yet.
-  void know_root(const root& what, std::uint64_t counter);
+  void know_root(const opened_root& what);
   void root_settled(const root_written& then, result<void> outcome);
   // Best effort: what stays behind is found by purge.
   void blank_parts(const std::vector<part_ref>& parts);
@@ -213,20 +224,36 @@ struct index_actor_state {
 
   // -- index_cache.cpp -----------------------------------------------------------------------------------------------------
   void open_cache(next_step then);
-  // Whether the root shows less than was seen; then the index has failed.
-  bool root_went_back(const std::optional<opened_root>& there);
-  // Drops the cached state unless it is surely of the store's own history.
-  void prove_cache(std::shared_ptr<const opened_root> from, next_step then);
   // Loads the cached state if the root can go on from it; false: there is none, or it is too old. What turns out to be damaged
   // is as good as none.
   bool load_from_cache(std::shared_ptr<const opened_root> from);
-  void remember_seen();
-  // Looks whether the last commit seen is still in the log; `then` only if it is.
-  void check_last_seen(next_step then);
-  void learn_last_commit(next_step then);
   bool cache_is_due() const;
   void flush(const owed<done>& promise);
   void save_cache(bool with_state, std::function<void(result<void>)> then);
+  void send_cache(save_cache_job job, std::function<void(result<void>)> then);
+
+  // -- index_history.cpp -------------------------------------------------------------------------------------------------
+  // A commit's hash and that of the one before it, as its record in the log says.
+  struct chain_link {
+    content_hash hash{};
+    content_hash previous{};
+  };
+  using chain_links = std::vector<chain_link>;
+  struct link_walk;
+  // Of commits first … last; nothing: the log does not go back that far any more. Every record is verified.
+  void read_links(std::uint64_t first, std::uint64_t last, std::uint64_t ring_slots,
+                  std::function<void(result<std::optional<chain_links>>)> then);
+  void fetch_link(const std::shared_ptr<link_walk>& walk, const pad_address& address);
+  // Whether the root shows less than was seen, or another history; then the index has failed.
+  bool root_went_back(const std::optional<opened_root>& there);
+  // Follows the log from the last commit seen to a newer root. `then` gets whether the root is surely of the history that was
+  // seen; nobody can tell when the log does not go back that far. Fails the index when it is of another.
+  void prove_root(std::shared_ptr<const opened_root> from, std::function<void(bool)> then);
+  void remember_seen();
+  // `then` if the history that was read goes through the last commit seen; otherwise the index has failed.
+  void check_last_seen(next_step then);
+  error broken_chain(std::uint64_t sequence);
+  void check_position(const position& expected, const sync_report& report, const owed<sync_report>& promise);
 
   // -- index_purge.cpp -----------------------------------------------------------------------------------------------------
   survey_page survey(const survey_request& request, const caf::strong_actor_ptr& owner);
@@ -263,13 +290,16 @@ struct index_actor_state {
   bool cache_opened = false;
   opened_cache cache;                           // its state is dropped after loading
   bool seen_by_us = false;                      // cache.seen is what this process saw before it loads anew
-  bool seen_is_there = false;                   // the last commit seen was found in its slot, before anything was loaded
   std::uint64_t cached_sequence = 0;            // of the state in the cache file
-  content_hash last_commit{};                   // payload hash of the record of commit data.sequence(); zero: not known
+  content_hash cached_commit{};                 // and that commit's hash
+  commit_chain chain;                           // ends at data.sequence(), and goes back to the root where that is known
   bool saving_cache = false;
+  std::vector<owed<done>> flushes;              // they came while the cache was being saved
 
   root known_root;
   std::uint64_t root_counter = 0;               // 0: the store has no root
+  content_hash root_hash{};                     // of its payload
+  unsigned fruitless_races = 0;                 // in a row: a commit was said to be there, and was not
   pad_address root_address{};
   std::unordered_map<std::uint64_t, pad_address> slot_addresses;
 

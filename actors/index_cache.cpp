@@ -28,74 +28,18 @@ void index_actor_state::open_cache(next_step then) {
           });
 }
 
-namespace {
-
-error rollback(const seen_state& seen, const std::string& shown) {
-  return {errc::rollback_detected,
-          "this machine has seen commit " + std::to_string(seen.sequence) + " (root " + std::to_string(seen.root_counter)
-              + "), and the store now shows " + shown
-              + ". It was put back to an older state, or another one is in its place; what was committed in between is not "
-                "there. Nothing was written. Bring the newer store back, or take it as it is with: sync --accept-rollback"};
-}
-
-}  // namespace
-
-bool index_actor_state::root_went_back(const std::optional<opened_root>& there) {
-  if (!cache.seen || options.accept_rollback || cache.seen->root_counter == 0)
-    return false;
-  if (there && there->counter >= cache.seen->root_counter)
-    return false;
-  fail_all(rollback(*cache.seen, there ? "root " + std::to_string(there->counter) + " of commit "
-                                             + std::to_string(there->what.sequence)
-                                       : "no index at all"));
-  return true;
-}
-
 // -- the state -----------------------------------------------------------------------------------------------------------
-
-// Whether the state in the cache is of the store's own history: the commit seen last, which is not older than that state, is
-// still in its slot. Once the slot has been used again nobody can tell: the store may have been put back to before the cached
-// state and have gone on from there, and a mixture of the two would be taken for the index. Then the cache is of no use.
-void index_actor_state::prove_cache(std::shared_ptr<const opened_root> from, next_step then) {
-  seen_is_there = false;
-  if (!cache.state)
-    return then();
-  auto unproven = [this, then] {
-    cache.state = nullptr;
-    then();
-  };
-  const auto seen = cache.seen.value_or(seen_state{});
-  const auto slots = from->what.ring_slots;
-  if (seen.sequence < cache.state->summary().sequence || seen.last_commit == content_hash{})
-    return unproven();
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, {slot_of(seen.sequence, slots)}})
-      .then(
-          [=, this](address_list& address) {
-            ask(self, options.pads, options.timeout, head_atom_v, pad_query{address.front()})
-                .then(
-                    [=, this](bytes& head) {
-                      auto header = parse_header(head);
-                      seen_is_there = header && header->counter == counter_of(seen.sequence, slots)
-                                      && header->hash == seen.last_commit;
-                      seen_is_there ? then() : unproven();
-                    },
-                    [=, this](caf::error& cause) {
-                      auto e = from_caf(cause);
-                      if (e.code == errc::pad_not_found || e.code == errc::corrupt_record)
-                        return unproven();  // reading the log will say what is wrong
-                      fail_all(std::move(e));
-                    });
-          },
-          [this](caf::error& cause) { fail_all(from_caf(cause)); });
-}
 
 bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from) {
   if (!cache.state)
     return false;
   const auto& summary = cache.state->summary();
   const auto& parts = from->what.parts;
-  // Deltas reach over an older state; a full snapshot that is younger makes the cache useless.
-  const auto usable = summary.ring_slots == from->what.ring_slots && summary.root_counter <= from->counter
+  const auto seen = cache.seen.value_or(seen_state{});
+  // Deltas reach over an older state; a full snapshot that is younger makes the cache useless. So does a `seen` file that does
+  // not know it: then nothing says that it is of the history that the root was found to be of.
+  const auto usable = summary.sequence == seen.cached_sequence && summary.last_commit == seen.cached_commit
+                      && summary.ring_slots == from->what.ring_slots && summary.root_counter <= from->counter
                       && std::ranges::none_of(parts, [&](const part_ref& part) {
                            return part.base && part.sequence > summary.sequence;
                          });
@@ -107,6 +51,7 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
   auto go_without = [this, from](const error&) {
     cache.state = nullptr;
     cached_sequence = 0;
+    cached_commit = {};
     forget_state();
     load_parts(from, 0);
   };
@@ -114,6 +59,8 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
     const auto loaded_from = std::exchange(cache.state, nullptr);
     const auto& loaded = loaded_from->summary();
     cached_sequence = loaded.sequence;
+    cached_commit = loaded.last_commit;
+    chain = commit_chain(loaded.sequence, loaded.last_commit);
     if (auto finished = data.finish_load(loaded.sequence, loaded.next_pad); !finished)
       return go_without(finished.error());
     if (from->what.sequence <= loaded.sequence)
@@ -138,67 +85,7 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
   return true;
 }
 
-// -- seen ----------------------------------------------------------------------------------------------------------------
-
-// The state is about to be loaded anew: the store must not show less than this process has seen, either. What is still to be
-// proven stays: a state that was read meanwhile need not be of the same history.
-void index_actor_state::remember_seen() {
-  if (data.sequence() == 0 || cache.seen)
-    return;
-  cache.seen = seen_state{root_counter, data.sequence(), last_commit};
-  seen_by_us = true;
-}
-
-void index_actor_state::check_last_seen(next_step then) {
-  if (!cache.seen || options.accept_rollback || cache.seen->sequence == 0)
-    return learn_last_commit(std::move(then));
-  const auto seen = *cache.seen;
-  if (data.sequence() < seen.sequence)
-    return fail_all(rollback(seen, "commit " + std::to_string(data.sequence()) + " as its last"));
-  auto proven = [this, seen, then](const content_hash& hash) {
-    if (data.sequence() == seen.sequence)
-      last_commit = hash;
-    cache.seen.reset();  // once is enough: from here on our own state says more
-    seen_by_us = false;
-    learn_last_commit(then);
-  };
-  if (seen_is_there)
-    return proven(seen.last_commit);
-  with_slot_addresses(seen.sequence, 1, [this, seen, proven](std::vector<pad_address> address) {
-    ask(self, options.pads, options.timeout, head_atom_v, pad_query{address.front()})
-        .then(
-            [this, seen, proven](bytes& head) {
-              auto header = parse_header(head);
-              const auto expected = counter_of(seen.sequence, known_root.ring_slots);
-              if (!header || header->counter < expected
-                  || (header->counter == expected && seen.last_commit != content_hash{} && header->hash != seen.last_commit))
-                return fail_all(rollback(seen, "another commit " + std::to_string(seen.sequence) + " in its place"));
-              proven(header->hash);
-            },
-            [this, seen](caf::error& cause) {
-              auto e = from_caf(cause);
-              fail_all(e.code == errc::pad_not_found
-                           ? rollback(seen, "no commit " + std::to_string(seen.sequence)) : std::move(e));
-            });
-  });
-}
-
-// What will be remembered as seen is a commit's number and its hash, even if no commit had to be read for opening.
-void index_actor_state::learn_last_commit(next_step then) {
-  if (options.cache_path.empty() || last_commit != content_hash{} || data.sequence() == 0)
-    return then();
-  with_slot_addresses(data.sequence(), 1, [this, then](std::vector<pad_address> address) {
-    ask(self, options.pads, options.timeout, head_atom_v, pad_query{address.front()})
-        .then(
-            [this, then](bytes& head) {
-              auto header = parse_header(head);
-              if (header && header->counter == counter_of(data.sequence(), known_root.ring_slots))
-                last_commit = header->hash;
-              then();
-            },
-            [then](caf::error&) { then(); });  // the next opening tries again
-  });
-}
+// -- saving ---------------------------------------------------------------------------------------------------------------
 
 // Writing it costs as much as the index is large: the more there is, the more must have changed.
 bool index_actor_state::cache_is_due() const {
@@ -207,41 +94,61 @@ bool index_actor_state::cache_is_due() const {
 }
 
 void index_actor_state::flush(const owed<done>& promise) {
-  if (options.cache_path.empty() || saving_cache || (root_counter == 0 && !options.accept_rollback)) {
-    promise->deliver(done{});
-    return;
-  }
-  save_cache(cache_is_due(), [promise](result<void> saved) {
+  if (options.cache_path.empty())
+    return void(promise->deliver(done{}));
+  if (saving_cache)
+    return flushes.push_back(promise);  // that may be of an earlier commit
+  auto tell = [promise](result<void> saved) {
     if (saved)
       promise->deliver(done{});
     else
       promise->deliver(to_caf(saved.error()));
-  });
+  };
+  if (is_open && !failure) {
+    if (root_counter == 0 && !options.accept_rollback)
+      return void(promise->deliver(done{}));
+    return save_cache(cache_is_due(), tell);
+  }
+  // What failed had been open: how far it had come is remembered all the same. What was read since is worth nothing.
+  if (!seen_by_us || !cache.seen)
+    return void(promise->deliver(done{}));
+  save_cache_job job;
+  job.path = options.cache_path;
+  job.seen = cache.seen;
+  send_cache(std::move(job), tell);
 }
 
 void index_actor_state::save_cache(bool with_state, std::function<void(result<void>)> then) {
-  saving_cache = true;
   save_cache_job job;
   job.path = options.cache_path;
-  job.seen = seen_state{root_counter, data.sequence(), last_commit};
   job.may_go_back = options.accept_rollback;
   const auto sequence = data.sequence();
+  const auto last = chain.last();
   if (with_state) {
     job.state = std::make_shared<const frozen_index>(data.freeze());
-    job.summary = {sequence, data.next_pad(), known_root.ring_slots, root_counter, {}};
+    job.summary = {sequence, last, data.next_pad(), known_root.ring_slots, root_counter, {}};
   }
+  job.seen = seen_state{root_counter, root_hash, sequence, last, with_state ? sequence : cached_sequence,
+                        with_state ? last : cached_commit};
+  send_cache(std::move(job), [this, with_state, sequence, last, then](result<void> saved) {
+    if (saved && with_state) {
+      cached_sequence = sequence;
+      cached_commit = last;
+    }
+    then(std::move(saved));
+  });
+}
+
+void index_actor_state::send_cache(save_cache_job job, std::function<void(result<void>)> then) {
+  saving_cache = true;
+  auto over = [this, then](result<void> saved) {
+    saving_cache = false;
+    then(std::move(saved));
+    for (const auto& waiting : std::exchange(flushes, {}))
+      flush(waiting);
+  };
   ask(self, options.background, options.timeout, seal_atom_v, std::move(job))
-      .then(
-          [this, with_state, sequence, then](done) {
-            saving_cache = false;
-            if (with_state)
-              cached_sequence = sequence;
-            then({});
-          },
-          [this, then](caf::error& cause) {
-            saving_cache = false;
-            then(fail(from_caf(cause)));
-          });
+      .then([over](done) { over({}); }, [over](caf::error& cause) { over(fail(from_caf(cause))); });
 }
 
 }  // namespace mutant

@@ -13,6 +13,7 @@ namespace {
 
 constexpr unsigned max_restarts = 32;       // of opening, because a root moved on under us
 constexpr unsigned max_hole_checks = 4;
+constexpr unsigned max_fruitless_races = 8;  // a commit is said to be there so often, and never shown
 constexpr std::size_t max_window = 32;      // log slots read at once
 constexpr unsigned max_gathering_skip = 6;  // 2^6 commits at most do not wait for others, before one tries again
 
@@ -55,11 +56,6 @@ error damaged_commit(std::uint64_t sequence, error e) {
   return e;
 }
 
-// The store may or may not have the record after this.
-bool leaves_doubt(errc code) noexcept {
-  return code == errc::timeout || code == errc::unreachable || code == errc::io_error;
-}
-
 }  // namespace
 
 // -- opening -------------------------------------------------------------------------------------------------------------
@@ -97,6 +93,7 @@ void index_actor_state::open() {
                   if (e.code != errc::pad_not_found)
                     return fail_all(std::move(e));
                   root_counter = 0;
+                  root_hash = {};
                   known_root = root{};
                   known_root.ring_slots = options.ring_slots;
                   forget_state();
@@ -116,6 +113,7 @@ void index_actor_state::open() {
 
 void index_actor_state::forget_state() {
   data = index_state{};
+  chain = commit_chain();
   ++loads;
 }
 
@@ -129,13 +127,18 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
           [this, then, failed](bytes& record) {
             ask(self, options.decoders, options.timeout, open_atom_v, open_root_job{std::move(record)})
                 .then([then](opened_root& opened) { then(std::move(opened)); },
-                      [failed](caf::error& cause) { failed(from_caf(cause)); });
+                      [this, failed](caf::error& cause) {
+                        auto e = from_caf(cause);
+                        if (e.code == errc::unsupported && (cache.seen || data.sequence() != 0))
+                          e.code = errc::index_corrupt;  // it was of our format before
+                        failed(std::move(e));
+                      });
           },
           [then, failed](caf::error& cause) {
             auto e = from_caf(cause);
             if (e.code == errc::pad_not_found)
               return then(std::nullopt);
-            if (e.code == errc::corrupt_record)
+            if (e.code == errc::corrupt_record || e.code == errc::bad_signature)
               e = {errc::index_corrupt, "the index root is damaged: " + e.message
                                             + ". Nothing was written. Restore the store from a copy"};
             failed(std::move(e));
@@ -145,9 +148,13 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
 void index_actor_state::open_from(const opened_root& opened) {
   slot_addresses.clear();
   forget_state();
-  last_commit = {};
   auto from = std::make_shared<const opened_root>(opened);
-  prove_cache(from, [this, from] {
+  prove_root(from, [this, from](bool proven) {
+    if (!proven) {  // what the cache file holds may be of another history than the root
+      cache.state = nullptr;
+      cached_sequence = 0;
+      cached_commit = {};
+    }
     if (!load_from_cache(from))
       load_parts(from, 0);
   });
@@ -189,6 +196,7 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
   auto finish = [this, from] {
     if (auto loaded = data.finish_load(from->what.sequence, from->what.next_pad); !loaded)
       return fail_all(loaded.error());
+    chain = commit_chain(from->what.sequence, from->what.last_commit);
     parts_loaded(*from);
   };
   auto parts = begin_intake(from->what.parts.size() - at, [this](const error& e) { fail_all(e); }, finish);
@@ -241,7 +249,7 @@ void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, 
 
 // The state is that of the root, or a later one: the rest is in the log.
 void index_actor_state::parts_loaded(const opened_root& from) {
-  know_root(from.what, from.counter);
+  know_root(from);
   log_bytes_since_root = 0;
   changes_since = data.sequence();
   read_forward(4, [this] { check_last_seen([this] { became_open(); }); });
@@ -260,6 +268,7 @@ void index_actor_state::became_open() {
   pins_after_reload();
   settle_doubts();
   incoming.sequence = data.sequence();
+  incoming.last_commit = chain.last();
   if (options.accept_rollback && cache.seen && cache.seen->sequence > data.sequence())
     incoming.forgotten = cache.seen->sequence;
   for (auto& promise : answers)
@@ -343,10 +352,8 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
   const auto slots = known_root.ring_slots;
   std::size_t present = 0;
   bool later = false;
-  content_hash newest{};
   for (std::size_t i = 0; i < records.size(); ++i) {
     std::uint64_t counter = 0;
-    content_hash hash{};
     if (records[i]) {
       auto header = parse_header(*records[i]);
       if (!header)
@@ -355,7 +362,6 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
                                                   + " is damaged: " + header.error().message
                                                   + ". Nothing was written. Restore the store from a copy"});
       counter = header->counter;
-      hash = header->hash;
     }
     if (counter > counter_of(first + i, slots)) {
       incoming.reloaded = true;
@@ -363,12 +369,10 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
       return check_slot(*records[i], (counter - 1) * slots + slot_of(first + i, slots), [this] { open(); });
     }
     if (counter == counter_of(first + i, slots)) {
-      if (present == i) {
+      if (present == i)
         ++present;
-        newest = hash;
-      } else {
+      else
         later = true;
-      }
     }
   }
   if (present == 0 && later) {
@@ -385,7 +389,7 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
     holes_seen = 0;
     return at_end();
   }
-  auto decoded = std::make_shared<std::vector<commit_ptr>>(present);
+  auto decoded = std::make_shared<std::vector<opened_commit>>(present);
   auto left = std::make_shared<std::size_t>(present);
   auto window = records.size();
   for (std::size_t i = 0; i < present; ++i) {
@@ -393,15 +397,14 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
     ask(self, options.decoders, options.timeout, open_atom_v,
                   open_commit_job{std::move(*records[i]), first + i, slots})
         .then(
-            [this, decoded, left, i, all, later, window, newest, then, at_end](commit_ptr& opened) {
+            [this, decoded, left, i, all, later, window, then, at_end](opened_commit& opened) {
               (*decoded)[i] = std::move(opened);
               if (failure || --*left != 0)
                 return;
               for (const auto& c : *decoded)
-                if (auto applied = apply_commit(*c); !applied)
+                if (auto applied = apply_commit(c); !applied)
                   return fail_all(applied.error());
               holes_seen = 0;
-              last_commit = newest;
               if (all || later)
                 read_forward(window * 2, then);
               else
@@ -434,17 +437,22 @@ void index_actor_state::check_end(std::uint64_t end, const std::optional<bytes>&
 
 void index_actor_state::check_slot(const bytes& record, std::uint64_t sequence, next_step then) {
   ask(self, options.decoders, options.timeout, open_atom_v, open_commit_job{record, sequence, known_root.ring_slots})
-      .then([then](commit_ptr&) { then(); },
+      .then([then](opened_commit&) { then(); },
             [this, sequence](caf::error& cause) { fail_all(damaged_commit(sequence, from_caf(cause))); });
 }
 
-result<void> index_actor_state::apply_commit(const commit& c) {
+result<void> index_actor_state::apply_commit(const opened_commit& read) {
+  const auto& c = *read.what;
+  if (c.previous != chain.last())
+    return fail(broken_chain(c.sequence));
   index_batch replayed(data);
   for (const auto& op : c.operations)
     if (auto added = replayed.add(op); !added)
       return fail(errc::index_corrupt, "commit " + std::to_string(c.sequence) + " does not fit the index before it: "
                                            + added.error().message + ". Nothing was written");
   data.apply(std::move(replayed));
+  chain.add(read.hash);
+  fruitless_races = 0;
   ++incoming.commits;
   after_apply(c.operations);
   return {};
@@ -683,12 +691,13 @@ void index_actor_state::write_commit() {
   auto what = std::make_shared<commit>();
   what->sequence = data.sequence() + 1;
   what->writer = options.writer;
+  what->previous = chain.last();
   what->operations = std::move(*batch).take_operations();
   ask(self, options.decoders, options.timeout, seal_atom_v, seal_commit_job{what, known_root.ring_slots})
       .then(
           [this, what](bytes& record) {
             const auto size_bytes = record.size();
-            const auto hash = parse_header(record)->hash;
+            const auto hash = parse_header(record)->hash;  // we have just sealed it
             ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
                 .then([this, what, size_bytes, hash](done) { committed(*what, size_bytes, hash); },
                       [this](caf::error& cause) { commit_refused(from_caf(cause)); });
@@ -737,7 +746,8 @@ void index_actor_state::committed(const commit& what, std::size_t record_bytes, 
     return;
   data.apply(std::move(*batch));
   batch.reset();
-  last_commit = hash;
+  chain.add(hash);
+  fruitless_races = 0;
   ++counts.commits;
   counts.commit_requests += in_flight.size();
   counts.log_bytes += record_bytes;
@@ -784,14 +794,34 @@ void index_actor_state::commit_refused(const error& e) {
   if (is_lost_race(e.code)) {
     // Another writer owns this sequence number: apply its commit, look at our preconditions again, try the next.
     ++counts.lost_races;
+    // A store that says so and never shows that commit may be behind, or lie: it is asked a few times more, with a pause.
+    if (fruitless_races++ > max_fruitless_races) {
+      fruitless_races = 0;
+      const error unshown{errc::timeout, "the store says that commit " + std::to_string(data.sequence() + 1)
+                                             + " is there, and does not show it: whether the change was stored is not known"};
+      for (auto& w : in_flight)
+        give_up(w, unshown, true);
+      in_flight.clear();
+      writing = false;
+      return pump();
+    }
     for (auto w = in_flight.rbegin(); w != in_flight.rend(); ++w)
       queue.push_front(std::move(*w));
     in_flight.clear();
     serve_syncs();
-    return read_forward(1, [this] { became_open(); });
+    auto read = [this] { read_forward(1, [this] { became_open(); }); };
+    if (fruitless_races < 2)
+      return read();
+    self->delayed_send(self, options.retry_pause, deferred{[this, read, g = generation] {
+                         if (g == generation && !failure)
+                           read();
+                       }});
+    return;
   }
+  // That nothing was stored is the store's word alone. Pads that the commit names are not written to before the log shows what
+  // became of it: over a value that is there after all nothing must be written.
   for (auto& w : in_flight)
-    give_up(w, e, leaves_doubt(e.code));
+    give_up(w, e, true);
   in_flight.clear();
   writing = false;
   pump();

@@ -113,8 +113,9 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
     ask(self, options.pads, options.timeout, head_atom_v, pad_query{w->addresses[w->at]})
         .then(
             [w, again](bytes& head) {
-              if (auto header = parse_header(head))
-                w->found.push_back({{w->numbers[w->at], header->counter}, 0, 0, false});
+              // Only what the owner signed: a counter that was made up would make a number useless for good.
+              if (auto header = verify_head(head, w->addresses[w->at]); header && header->counter < max_number)
+                w->found.push_back({{w->numbers[w->at], header->counter}, 0, 0, false, {}});
               ++w->at;
               (*again)();
             },

@@ -12,6 +12,9 @@ namespace mutant {
 
 namespace {
 
+constexpr unsigned max_root_reads = 40;    // of a root that is said to be there; ten seconds
+constexpr unsigned max_taken_parts = 64;   // part numbers in a row that others are said to have taken
+
 bool is_certain_refusal(errc code) noexcept {
   return code != errc::timeout && code != errc::unreachable && code != errc::io_error && code != errc::overloaded;
 }
@@ -66,15 +69,13 @@ void index_actor_state::start_delta() {
   delta_running = true;
   delta_load = loads;
   delta_changes = std::make_shared<const index_changes>(data.take_changes());
-  const auto lineage = root_counter;
-  const auto sequence = data.sequence();
-  const auto next_pad = data.next_pad();
+  const delta_end end{data.sequence(), chain.last(), data.next_pad(), root_counter};
   ask(self, options.background, options.timeout, cut_atom_v, cut_delta_job{delta_changes, options.max_part_bytes})
       .then(
           [=, this](part_list& parts) {
-            write_parts(std::move(parts), false, sequence, {}, [=, this](result<void> ok, std::vector<part_ref> written) {
+            write_parts(std::move(parts), false, end.sequence, {}, [=, this](result<void> ok, std::vector<part_ref> written) {
               if (ok)
-                return finish_delta(sequence, next_pad, lineage, std::move(written));
+                return finish_delta(end, std::move(written));
               delta_lost(written);
               pause_snapshots();
             });
@@ -85,21 +86,22 @@ void index_actor_state::start_delta() {
           });
 }
 
-void index_actor_state::finish_delta(std::uint64_t sequence, std::uint64_t next_pad, std::uint64_t lineage,
-                                     std::vector<part_ref> written) {
-  if (root_counter != lineage) {
+void index_actor_state::finish_delta(const delta_end& end, std::vector<part_ref> written) {
+  if (root_counter != end.lineage) {
     // The index was loaded anew under us; what we wrote is of the past.
     delta_lost(written);
     return pump();
   }
   auto next = known_root;
-  next.sequence = sequence;
-  next.next_pad = next_pad;
+  next.sequence = end.sequence;
+  next.last_commit = end.last_commit;
+  next.next_pad = end.next_pad;
   next.next_part = next_part;
   next.parts.insert(next.parts.end(), written.begin(), written.end());
   replace_root(std::move(next), [this, written = std::move(written)](result<void> replaced) {
     if (!replaced) {
-      delta_lost(written);
+      // That the root is not there is the store's word alone, unless it showed another one: then our parts are in no root.
+      delta_lost(replaced.error().code == errc::pad_conflict ? written : std::vector<part_ref>());
       if (replaced.error().code != errc::pad_conflict)
         pause_snapshots();
       return;
@@ -127,6 +129,7 @@ void index_actor_state::start_compaction() {
   auto frozen = data.freeze();
   compacting.emplace();
   compacting->sequence = frozen.sequence;
+  compacting->last_commit = chain.last();
   compacting->next_pad = frozen.next_pad;
   compacting->cutter = std::make_shared<part_cutter>(std::move(frozen), options.max_part_bytes);
   compact_next();
@@ -142,7 +145,7 @@ void index_actor_state::compact_next() {
               compacting->complete = true;
               return snapshot_if_due();
             }
-            write_part(part, true, compacting->sequence, [this](result<part_ref> at) {
+            write_part(part, true, compacting->sequence, 0, [this](result<part_ref> at) {
               if (!at)
                 return abandon_compaction();
               compacting->written.push_back(*at);
@@ -179,12 +182,16 @@ void index_actor_state::finish_compaction() {
   next.parts.insert(next.parts.begin(), compacting->written.begin(), compacting->written.end());
   if (sequence > next.sequence) {
     next.sequence = sequence;
+    next.last_commit = compacting->last_commit;
     next.next_pad = compacting->next_pad;
   }
   next.next_part = next_part;
   replace_root(std::move(next), [this, dropped](result<void> replaced) {
-    if (!replaced)
+    if (!replaced) {
+      if (replaced.error().code != errc::pad_conflict)
+        compacting->written.clear();  // as with a delta's parts: a root that names them may be there
       return abandon_compaction();
+    }
     ++counts.snapshots;
     compacting.reset();
     blank_parts(dropped);
@@ -198,7 +205,7 @@ void index_actor_state::write_parts(part_list parts, bool base, std::uint64_t se
   if (written.size() == parts.size())
     return then({}, std::move(written));
   auto part = parts[written.size()];
-  write_part(std::move(part), base, sequence, [=, this](result<part_ref> at) mutable {
+  write_part(std::move(part), base, sequence, 0, [=, this](result<part_ref> at) mutable {
     if (!at)
       return then(fail(at.error()), std::move(written));
     written.push_back(*at);
@@ -206,20 +213,20 @@ void index_actor_state::write_parts(part_list parts, bool base, std::uint64_t se
   });
 }
 
-void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t sequence,
+void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t sequence, unsigned taken,
                                    std::function<void(result<part_ref>)> then) {
   const auto number = next_part++;
   ask(self, options.background, options.timeout, seal_atom_v, seal_part_job{part, number})
       .then(
           [=, this](bytes& record) {
-            part_ref at{{number, 1}, sequence, record.size() - record_header_bytes - private_overhead_bytes, base};
+            const part_ref at{{number, 1}, sequence, plaintext_bytes_of(record), base, parse_header(record)->hash};
             ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
                 .then([then, at](done) { then(at); },
                       [=, this](caf::error& cause) {
                         auto e = from_caf(cause);
                         // Another writer took this number: never fight for it.
-                        if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
-                          return write_part(part, base, sequence, then);
+                        if ((e.code == errc::pad_conflict || e.code == errc::stale_counter) && taken < max_taken_parts)
+                          return write_part(part, base, sequence, taken + 1, then);
                         if (e.code == errc::store_full && next_part == number + 1 && number >= known_root.next_part)
                           --next_part;  // nothing is there, and a store may stay full for long
                         then(fail(std::move(e)));
@@ -268,10 +275,14 @@ void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
 
 void index_actor_state::replace_root(root next, root_written then) {
   root_busy = true;
-  auto what = std::make_shared<const root>(std::move(next));
-  const auto counter = root_counter + 1;
-  ask(self, options.background, options.timeout, seal_atom_v, seal_root_job{what, counter})
-      .then([=, this](bytes& record) { put_root(what, counter, std::move(record), false, then); },
+  auto what = std::make_shared<opened_root>(opened_root{std::move(next), root_counter + 1, {}});
+  const seal_root_job job{std::shared_ptr<const root>(what, &what->what), what->counter};
+  ask(self, options.background, options.timeout, seal_atom_v, job)
+      .then(
+          [=, this](bytes& record) {
+            what->hash = parse_header(record)->hash;  // we have just sealed it
+            put_root(what, std::move(record), false, then);
+          },
             [=, this](caf::error& cause) { root_settled(then, fail(from_caf(cause))); });
 }
 
@@ -283,7 +294,7 @@ void index_actor_state::root_settled(const root_written& then, result<void> outc
   pump();
 }
 
-void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t counter, bytes record, bool sent_before,
+void index_actor_state::put_root(std::shared_ptr<const opened_root> next, bytes record, bool sent_before,
                                  root_written then) {
   if (failure)
     return root_settled(then, fail(*failure));  // nothing is written any more
@@ -291,8 +302,8 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
       .then(
           [=, this](done) {
             // The index may have been loaded anew meanwhile, from this root or from one that was built on it.
-            if (counter > root_counter)
-              know_root(*next, counter);
+            if (next->counter > root_counter)
+              know_root(*next);
             root_settled(then, {});
           },
           [=, this](caf::error& cause) {
@@ -301,47 +312,62 @@ void index_actor_state::put_root(std::shared_ptr<const root> next, std::uint64_t
             if (!is_certain_refusal(e.code) || (sent_before && !another_is_there)) {
               // It may be there or may come to be: only the same record settles it. Its parts must not be erased before. A
               // refusal of this try says nothing of the ones before.
-              auto again = [=, this] { put_root(next, counter, record, true, then); };
+              auto again = [=, this] { put_root(next, record, true, then); };
               self->delayed_send(self, options.retry_pause, deferred{again});
               return;
             }
             if (!another_is_there)
               return root_settled(then, fail(std::move(e)));
-            learn_root(counter, then);
+            learn_root(next->counter, 0, then);
           });
 }
 
-void index_actor_state::know_root(const root& what, std::uint64_t counter) {
-  known_root = what;
-  root_counter = counter;
-  next_part = std::max(next_part, what.next_part);
+void index_actor_state::know_root(const opened_root& there) {
+  known_root = there.what;
+  root_counter = there.counter;
+  root_hash = there.hash;
+  next_part = std::max(next_part, known_root.next_part);
+  chain.forget_before(known_root.sequence);
 }
 
 // A root is in the place where ours was to be, at this counter or above: another writer's, or one that was built on ours. A
 // store that shows an older one shows what was; by that, parts that the present root names would be given up.
-void index_actor_state::learn_root(std::uint64_t at_least, root_written then) {
+void index_actor_state::learn_root(std::uint64_t at_least, unsigned tries, root_written then) {
+  auto fail_with = [=, this](error e) {
+    fail_all(e);
+    root_settled(then, fail(std::move(e)));
+  };
   auto again = [=, this] {
-    self->delayed_send(self, options.retry_pause, deferred{[=, this] { learn_root(at_least, then); }});
+    if (tries < max_root_reads) {
+      self->delayed_send(self, options.retry_pause, deferred{[=, this] { learn_root(at_least, tries + 1, then); }});
+      return;
+    }
+    remember_seen();
+    fail_with({errc::rollback_detected, "the store says that root " + std::to_string(at_least)
+                                            + " is there, and goes on showing an older one. Nothing was written"});
   };
   load_root(
       [=, this](std::optional<opened_root> theirs) {
-        if (!theirs) {
-          error gone{errc::index_corrupt, "the index root was there, and is gone"};
-          fail_all(gone);
-          return root_settled(then, fail(std::move(gone)));
-        }
+        if (!theirs)
+          return fail_with({errc::index_corrupt, "the index root was there, and is gone"});
         if (theirs->counter < at_least)
           return again();
         if (theirs->counter > root_counter) {
           // Whoever learns of a root newer than its own state loads it: a root never goes back.
-          if (theirs->what.sequence > data.sequence())
+          const auto ours = chain.at(theirs->what.sequence);
+          if (theirs->what.sequence > data.sequence()) {
             reload_wanted = true;
-          know_root(theirs->what, theirs->counter);
+          } else if (theirs->what.sequence < known_root.sequence || (ours && *ours != theirs->what.last_commit)) {
+            remember_seen();
+            return fail_with({errc::rollback_detected, "the store shows a root " + std::to_string(theirs->counter)
+                                                           + " of another history. Nothing was written"});
+          }
+          know_root(*theirs);
         }
         root_settled(then, fail(errc::pad_conflict, "another writer replaced the index root"));
       },
       [=, this](error e) {
-        if (e.code == errc::index_corrupt)
+        if (e.code == errc::index_corrupt || e.code == errc::unsupported)
           fail_all(e);
         if (failure)
           return root_settled(then, fail(std::move(e)));

@@ -16,7 +16,7 @@ using pad_store_actor = caf::typed_actor<
     replies_to<put_atom, bytes>::with<done>,
     // The whole record. pad_not_found
     replies_to<get_atom, pad_query>::with<bytes>,
-    // The record's 160-byte header. pad_not_found
+    // The record's 160-byte header. pad_not_found. What it says counts only after verify_head.
     replies_to<head_atom, pad_query>::with<bytes>,
     // Removes a pad altogether; takes a blank record of it with a counter above the stored one. Absent is done.
     replies_to<erase_atom, bytes>::with<done>,
@@ -35,8 +35,9 @@ using decoder_actor = caf::typed_actor<
     replies_to<seal_atom, seal_part_job>::with<bytes>,
     replies_to<seal_atom, seal_root_job>::with<bytes>,
     replies_to<seal_atom, seal_blank_job>::with<record_list>,
-    // index_corrupt: not authentic, malformed, or another commit than asked for. pad_conflict: another counter.
-    replies_to<open_atom, open_commit_job>::with<commit_ptr>,
+    // Hash and signature are verified. index_corrupt: not authentic, malformed, or another commit or part than asked for.
+    // pad_conflict: another counter (detail), well signed. unsupported: a root of format 1.
+    replies_to<open_atom, open_commit_job>::with<opened_commit>,
     replies_to<open_atom, open_part_job>::with<opened_part>,
     replies_to<open_atom, open_root_job>::with<opened_root>,
     replies_to<cut_atom, cut_part_job>::with<part_ptr>,
@@ -64,8 +65,10 @@ using index_actor = caf::typed_actor<
     replies_to<commit_atom, commit_list>::with<commit_outcomes>,
     replies_to<list_atom, list_request>::with<list_page>,
     replies_to<count_atom>::with<index_stats>,
-    // Reads what other writers have committed.
+    // Reads what other writers have committed. With a position: then looks whether the history goes through it.
+    // rollback_detected: it does not, or does not come that far. unsupported: the log does not go back that far.
     replies_to<sync_atom>::with<sync_report>,
+    replies_to<sync_atom, position>::with<sync_report>,
     // For purge: unused pads, held for the asking actor until it returns them.
     replies_to<survey_atom, survey_request>::with<survey_page>,
     replies_to<claim_atom, claim_request>::with<pad_list>,
@@ -109,6 +112,7 @@ using value_store_actor = caf::typed_actor<
 using store_actor = value_store_actor::extend<
     replies_to<list_atom, list_request>::with<list_page>,
     replies_to<sync_atom>::with<sync_report>,
+    replies_to<sync_atom, position>::with<sync_report>,
     replies_to<flush_atom>::with<done>>;
 
 }  // namespace mutant

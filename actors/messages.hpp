@@ -174,8 +174,12 @@ struct open_root_job {
 struct opened_root {
   root what;
   std::uint64_t counter = 0;
+  content_hash hash{};                          // of its payload
 };
-using commit_ptr = std::shared_ptr<const commit>;
+struct opened_commit {
+  std::shared_ptr<const commit> what;
+  content_hash hash{};                          // of its payload
+};
 using part_ptr = std::shared_ptr<const snapshot_part>;
 using opened_part = std::shared_ptr<snapshot_part>;   // for one receiver, who takes it apart
 
@@ -291,6 +295,7 @@ using list_page = std::vector<list_item>;
 struct index_stats {
   index_totals totals;
   std::uint64_t sequence = 0;
+  content_hash last_commit{};            // with the sequence: the position in the one history; zeros at 0
   std::uint64_t snapshot_sequence = 0;
   std::uint64_t ring_slots = 0;
   std::uint64_t parts = 0;
@@ -303,8 +308,15 @@ struct index_stats {
   std::uint64_t lost_races = 0;
 };
 
+// A place in a history, as a person gives it: the commit, and the first bytes of its payload hash.
+struct position {
+  std::uint64_t sequence = 0;
+  std::vector<std::byte> hash;      // 8 to 32 bytes
+};
+
 struct sync_report {
   std::uint64_t sequence = 0;
+  content_hash last_commit{};       // payload hash of that commit; zeros at 0
   std::uint64_t commits = 0;        // that came in
   bool reloaded = false;            // started again from a newer root
   std::uint64_t forgotten = 0;      // a rollback was accepted: the sequence that had been seen before; otherwise 0
@@ -517,7 +529,7 @@ MUTANT_LOCAL_MESSAGE(mutant::open_commit_job)
 MUTANT_LOCAL_MESSAGE(mutant::open_part_job)
 MUTANT_LOCAL_MESSAGE(mutant::open_root_job)
 MUTANT_LOCAL_MESSAGE(mutant::opened_root)
-MUTANT_LOCAL_MESSAGE(mutant::commit_ptr)
+MUTANT_LOCAL_MESSAGE(mutant::opened_commit)
 MUTANT_LOCAL_MESSAGE(mutant::part_ptr)
 MUTANT_LOCAL_MESSAGE(mutant::opened_part)
 MUTANT_LOCAL_MESSAGE(mutant::cut_part_job)
@@ -542,6 +554,7 @@ MUTANT_LOCAL_MESSAGE(mutant::list_request)
 MUTANT_LOCAL_MESSAGE(mutant::list_item)
 MUTANT_LOCAL_MESSAGE(mutant::list_page)
 MUTANT_LOCAL_MESSAGE(mutant::index_stats)
+MUTANT_LOCAL_MESSAGE(mutant::position)
 MUTANT_LOCAL_MESSAGE(mutant::sync_report)
 MUTANT_LOCAL_MESSAGE(mutant::progress)
 MUTANT_LOCAL_MESSAGE(mutant::put_request)

@@ -90,7 +90,8 @@ void purge_operation_state::look(std::uint64_t next, bool last) {
               self->request(options.pads, caf::infinite, head_atom_v, pad_query{addresses[i]})
                   .then(
                       [this, i, next, last](bytes& head) {
-                        if (auto header = parse_header(head)) {
+                        // Only what the owner signed: a counter that was made up would make a pad useless for good.
+                        if (auto header = verify_head(head, addresses[i]); header && header->counter < max_number) {
                           page[i].stored = header->counter;
                           page[i].blank = header->blank;
                         } else {

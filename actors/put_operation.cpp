@@ -256,8 +256,8 @@ void put_operation_state::confirm_recorded(std::uint64_t number) {
           [this, before, decide](address_list& addresses) {
             self->request(options.pads, caf::infinite, head_atom_v, pad_query{addresses.front()})
                 .then(
-                    [before, decide](bytes& head) {
-                      auto header = parse_header(head);
+                    [before, decide, address = addresses.front()](bytes& head) {
+                      auto header = verify_head(head, address);
                       decide(header && header->counter == before.pad.counter && !header->blank);
                     },
                     [this, decide](caf::error& cause) {

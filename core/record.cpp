@@ -117,6 +117,17 @@ result<record_header> verify_record(byte_view record) {
   return header;
 }
 
+result<record_header> verify_head(byte_view header, const pad_address& address) {
+  auto parsed = parse_header(header);
+  if (!parsed)
+    return parsed;
+  if (parsed->address != address)
+    return fail(errc::corrupt_record, "asked for pad " + short_name(address) + ", got pad " + short_name(parsed->address));
+  if (!verify(address, signed_message(header), parsed->sign))
+    return fail(errc::bad_signature, "the header of pad " + short_name(address) + " is not signed by its owner");
+  return parsed;
+}
+
 private_record::private_record(std::size_t plaintext_bytes)
     : buffer_(buffer::for_record(record_header_bytes + private_overhead_bytes + plaintext_bytes)) {
   assert(plaintext_bytes <= max_plaintext_bytes);

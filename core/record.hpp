@@ -28,8 +28,8 @@ struct record_header {
   signature sign{};
 };
 
-// Reads the first 160 bytes. unsupported: a record of format 1; corrupt_record: magic, version, flags, reserved bytes, kind, counter 0, length over the limit,
-// blank with a payload, or fewer than 160 bytes. Checks neither hash nor signature.
+// Reads the first 160 bytes. corrupt_record: magic, version, flags, reserved bytes, kind, counter 0, length over the limit, blank
+// with a payload, or fewer than 160 bytes; unsupported: a record of format 1. Checks neither hash nor signature.
 result<record_header> parse_header(byte_view header);
 
 // parse_header, and the payload must be exactly as long as the header says.
@@ -40,6 +40,10 @@ inline byte_view payload_of(byte_view record) noexcept { return record.subspan(r
 // Whole check of a record from someone not trusted: structure (corrupt_record), hash (corrupt_record), signature
 // (bad_signature).
 result<record_header> verify_record(byte_view record);
+
+// A header alone, from someone not trusted: structure and whether it is of this pad (corrupt_record), signature
+// (bad_signature). The hash is then the owner's word about a payload that was not looked at.
+result<record_header> verify_head(byte_view header, const pad_address& address);
 
 // A record under construction: fill plaintext(), then seal() encrypts in place, hashes and signs. One buffer, no copy.
 class private_record {

@@ -201,8 +201,8 @@ def chunk(number, counter, length, fill):
 
 def index_vectors():
     writer = bytes(range(0xA0, 0xB0))
-    yield "commit.empty", cbor2.dumps({0: 1, 1: 1, 2: writer, 3: []})
-    yield "commit", cbor2.dumps({0: 1, 1: 1025, 2: writer, 3: [
+    yield "commit.empty", cbor2.dumps({0: 2, 1: 1, 2: writer, 3: [], 4: bytes(32)})
+    yield "commit", cbor2.dumps({0: 2, 1: 1025, 2: writer, 3: [
         [1, b"note", 1700000000000, b"hello"],
         [1, b"film", -1, 1500, 1000, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
         [2, b"old"],
@@ -214,10 +214,10 @@ def index_vectors():
         [7, b"bigger", 77],
         [8, [[9, 3], [2**62 - 1, 0]]],
         [9, b"big", 2**64 - 1, 77, 1000000],
-    ]})
-    yield "part.empty", cbor2.dumps({0: 1, 1: [], 2: [], 3: [], 4: [], 5: [], 6: []})
+    ], 4: bytes([0x5A]) * 32})
+    yield "part.empty", cbor2.dumps({0: 2, 1: [], 2: [], 3: [], 4: [], 5: [], 6: []})
     yield "part", cbor2.dumps({
-        0: 1,
+        0: 2,
         1: [[b"empty", 2, 1700000000000, b""],
             [b"film", 3, -1, 1500, 1000, 2, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
             [b"long", 4000, [chunk(8, 1, 4194104, 0x66)]]],
@@ -228,9 +228,10 @@ def index_vectors():
         5: [[1, 1], [9, 3]],
         6: [2, 24, 65536],
     })
-    yield "root.empty", cbor2.dumps({0: 1, 1: 0, 2: 0, 3: 1024, 4: 0, 5: 0, 6: []})
-    yield "root", cbor2.dumps({0: 1, 1: 2048, 2: 100000, 3: 1024, 4: 7, 5: 4, 6: [
-        [4, 1, 2000, 4194104, True], [6, 2, 2048, 999, False]]})
+    yield "root.empty", cbor2.dumps({0: 2, 1: 0, 2: 0, 3: 1024, 4: 0, 5: 0, 6: [], 7: bytes(32)})
+    yield "root", cbor2.dumps({0: 2, 1: 2048, 2: 100000, 3: 1024, 4: 7, 5: 4, 6: [
+        [4, 1, 2000, 4194104, True, bytes([0x88]) * 32], [6, 2, 2048, 999, False, bytes([0x99]) * 32]],
+        7: bytes([0xAA]) * 32})
 
 
 def identity_vectors():
@@ -247,11 +248,12 @@ def cache_vectors():
         nonce = bytes(range(first, first + 24))
         return nonce + xchacha20poly1305(key, nonce, plaintext, associated)
 
-    yield "cache.seen", b"MUTSEEN1" + box(0x40, cbor2.dumps([7, 1025, bytes([0x5A]) * 32]), b"MUTSEEN1")
-    front = b"MUTCACH1" + bytes(range(0x80, 0x90))
+    yield "cache.seen", b"MUTSEEN2" + box(
+        0x40, cbor2.dumps([7, bytes([0x77]) * 32, 1025, bytes([0x5A]) * 32, 1000, bytes([0x66]) * 32]), b"MUTSEEN2")
+    front = b"MUTCACH2" + bytes(range(0x80, 0x90))
     part = dict(index_vectors())["part.empty"]
     frames = [box(first, part, front + struct.pack("<Q", number)) for number, first in enumerate((0x60, 0xA0))]
-    summary = box(0xC0, cbor2.dumps([1025, 300, 1024, 7, [len(frame) for frame in frames]]),
+    summary = box(0xC0, cbor2.dumps([1025, bytes([0x5A]) * 32, 300, 1024, 7, [len(frame) for frame in frames]]),
                   front + struct.pack("<Q", 2**64 - 1))
     yield "cache.file", front + b"".join(frames) + summary + struct.pack("<Q", len(summary))
 

@@ -14,7 +14,7 @@ void print(console& out, const places& where, const store_stats& s) {
   if (t.uploads != 0)
     out.print("unfinished   " + counted(t.uploads, "put") + "\n");
   out.print("data pads    " + std::to_string(t.pads_in_use) + " in use, " + std::to_string(t.pads_free) + " free\n");
-  out.print("index        commit " + std::to_string(s.index.sequence) + "; snapshot at "
+  out.print("index        commit " + position_text(s.index.sequence, s.index.last_commit) + "; snapshot at "
             + std::to_string(s.index.snapshot_sequence) + " in " + counted(s.index.parts, "part") + ", "
             + human_bytes(s.index.part_bytes) + "\n");
   out.print("in the store " + counted(s.pads.pads, "pad") + ", " + human_bytes(s.pads.record_bytes) + "; "
@@ -32,6 +32,7 @@ json to_json(const places& where, const store_stats& s) {
   out["pads_in_use"] = t.pads_in_use;
   out["pads_free"] = t.pads_free;
   out["index"] = {{"sequence", s.index.sequence},
+                  {"position", position_text(s.index.sequence, s.index.last_commit)},
                   {"snapshot_sequence", s.index.snapshot_sequence},
                   {"snapshot_parts", s.index.parts},
                   {"snapshot_bytes", s.index.part_bytes},

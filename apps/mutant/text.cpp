@@ -163,6 +163,29 @@ result<std::uint64_t> parse_number(std::string_view text, std::string_view what)
   return number;
 }
 
+std::string position_text(std::uint64_t sequence, const content_hash& hash) {
+  return std::to_string(sequence) + ":" + to_hex(byte_view(hash).first(8));
+}
+
+result<position> parse_position(std::string_view text, std::string_view what) {
+  const auto refused = [&] {
+    return fail(errc::invalid_argument, std::string(what) + " takes a position as `mutant sync` shows it, SEQUENCE:HASH with "
+                                            "16 to 64 hex digits, not " + in_quotes(text));
+  };
+  const auto colon = text.find(':');
+  if (colon == std::string_view::npos)
+    return refused();
+  const auto sequence = parse_number(text.substr(0, colon), what);
+  const auto hex = text.substr(colon + 1);
+  position out;
+  out.hash.resize(hex.size() / 2);
+  if (!sequence || *sequence == 0 || hex.size() % 2 != 0 || hex.size() < 16 || hex.size() > 2 * sizeof(content_hash)
+      || !from_hex(hex, out.hash))
+    return refused();
+  out.sequence = *sequence;
+  return out;
+}
+
 result<byte_range> parse_range(std::string_view text) {
   auto wrong = [&] {
     return fail(errc::invalid_argument,

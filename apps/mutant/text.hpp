@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "actors/messages.hpp"
 #include "core/error.hpp"
 
 namespace mutant::cli {
@@ -31,6 +32,11 @@ struct byte_range {
   std::optional<std::uint64_t> length;
 };
 result<byte_range> parse_range(std::string_view text);
+
+// A place in a store's history, "SEQUENCE:HASH": the commit, and the first 8 bytes of its payload hash in hex (up to all 32
+// where one is read).
+std::string position_text(std::uint64_t sequence, const content_hash& hash);
+result<position> parse_position(std::string_view text, std::string_view what);
 
 // A key that the store takes: 1 to 4096 bytes.
 result<void> check_key(std::string_view key);

@@ -15,8 +15,8 @@ namespace mutant {
 
 namespace {
 
-constexpr std::array<char, 8> cache_magic = {'M', 'U', 'T', 'C', 'A', 'C', 'H', '1'};
-constexpr std::array<char, 8> seen_magic = {'M', 'U', 'T', 'S', 'E', 'E', 'N', '1'};
+constexpr std::array<char, 8> cache_magic = {'M', 'U', 'T', 'C', 'A', 'C', 'H', '2'};
+constexpr std::array<char, 8> seen_magic = {'M', 'U', 'T', 'S', 'E', 'E', 'N', '2'};
 constexpr std::size_t box_overhead_bytes = nonce_bytes + tag_bytes;
 constexpr std::size_t file_id_bytes = 16;
 constexpr std::size_t front_bytes = cache_magic.size() + file_id_bytes;   // magic, file id
@@ -72,9 +72,10 @@ std::array<std::byte, front_bytes + 8> frame_place(byte_view file_id, std::uint6
 }
 
 bytes encode_summary(const cache_summary& s) {
-  cbor_writer w(64 + s.frames.size() * 12);
-  w.array(5);
+  cbor_writer w(128 + s.frames.size() * 12);
+  w.array(6);
   w.uint(s.sequence);
+  w.byte_string(s.last_commit);
   w.uint(s.next_pad);
   w.uint(s.ring_slots);
   w.uint(s.root_counter);
@@ -87,8 +88,9 @@ bytes encode_summary(const cache_summary& s) {
 result<cache_summary> decode_summary(byte_view plain) {
   cbor_reader r(plain, errc::index_corrupt, "a cache summary");
   cache_summary s;
-  r.array_of(5, "summary");
+  r.array_of(6, "summary");
   s.sequence = r.uint("sequence", max_number);
+  r.fixed(s.last_commit, "last commit");
   s.next_pad = r.uint("next pad", max_number);
   s.ring_slots = r.uint("ring slots", max_ring_slots);
   s.root_counter = r.uint("root counter", max_number);
@@ -112,10 +114,13 @@ result<cache_summary> decode_summary(byte_view plain) {
 
 result<void> write_seen(const std::string& path, const aead_key& key, const seen_state& seen) {
   cbor_writer w;
-  w.array(3);
+  w.array(6);
   w.uint(seen.root_counter);
+  w.byte_string(seen.root_hash);
   w.uint(seen.sequence);
   w.byte_string(seen.last_commit);
+  w.uint(seen.cached_sequence);
+  w.byte_string(seen.cached_commit);
   auto associated = std::as_bytes(std::span(seen_magic));
   auto box = seal_box(key, associated, std::move(w).finish());
   auto file = replacement_file::create(path, 0600);
@@ -147,10 +152,13 @@ result<std::optional<seen_state>> read_seen(const std::string& path, const aead_
     return damaged(path, "it is not authentic");
   cbor_reader r(*plain, errc::index_corrupt, "a seen file");
   seen_state seen;
-  r.array_of(3, "seen");
+  r.array_of(6, "seen");
   seen.root_counter = r.uint("root counter", max_number);
+  r.fixed(seen.root_hash, "root hash");
   seen.sequence = r.uint("sequence", max_number);
   r.fixed(seen.last_commit, "last commit");
+  seen.cached_sequence = r.uint("cached sequence", seen.sequence);
+  r.fixed(seen.cached_commit, "cached commit");
   if (auto done = r.finish(); !done)
     return damaged(path, done.error().message);
   return seen;

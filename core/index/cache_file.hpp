@@ -19,11 +19,15 @@
 
 namespace mutant {
 
-// How far the log had come when we last looked. A store that shows less was put back to an older state.
+// How far the log had come when we last looked: the high-water mark. All of it is of one history. The hashes were computed
+// over what was opened; a store that shows less, or another one in its place, was put back or shows another history.
 struct seen_state {
   std::uint64_t root_counter = 0;
+  content_hash root_hash{};            // of the root's payload
   std::uint64_t sequence = 0;
-  content_hash last_commit{};   // payload hash of the record of commit `sequence`; zero if that is not known
+  content_hash last_commit{};          // of the payload of commit `sequence`
+  std::uint64_t cached_sequence = 0;   // of the state in the cache file; 0: none of this history
+  content_hash cached_commit{};        // of the payload of that commit
   friend bool operator==(const seen_state&, const seen_state&) = default;
 };
 
@@ -33,6 +37,7 @@ result<std::optional<seen_state>> read_seen(const std::string& path, const aead_
 // What the cache file holds besides the parts.
 struct cache_summary {
   std::uint64_t sequence = 0;      // the state's
+  content_hash last_commit{};      // payload hash of that commit
   std::uint64_t next_pad = 0;
   std::uint64_t ring_slots = 0;
   std::uint64_t root_counter = 0;  // of the root known then

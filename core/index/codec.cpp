@@ -15,7 +15,7 @@ void write_version(cbor_writer& w) {
 void read_version(cbor_reader& r) {
   r.key(0, "format");
   if (auto found = r.uint("format"); found != version)
-    r.refuse("format", std::to_string(found) + " is not known, only 1 is");
+    r.refuse("format", std::to_string(found) + " is not known, only 2 is");
 }
 
 void write_key(cbor_writer& w, std::string_view key) {
@@ -104,8 +104,9 @@ using namespace index_format;
 
 namespace {
 
-constexpr std::size_t root_fields = 7;
-constexpr std::size_t part_ref_items = 5;
+constexpr std::size_t root_fields = 8;
+constexpr std::size_t part_ref_items = 6;
+constexpr std::size_t min_part_ref_bytes = 1 + 5 + 2 + sizeof(content_hash);  // [n, n, n, n, base, h'32 bytes']
 
 void write_part_ref(cbor_writer& w, const part_ref& part) {
   w.array(part_ref_items);
@@ -114,6 +115,7 @@ void write_part_ref(cbor_writer& w, const part_ref& part) {
   w.uint(part.sequence);
   w.uint(part.size);
   w.boolean(part.base);
+  w.byte_string(part.hash);
 }
 
 part_ref read_part_ref(cbor_reader& r, const root& of) {
@@ -130,13 +132,14 @@ part_ref read_part_ref(cbor_reader& r, const root& of) {
   part.base = r.boolean("part's base mark");
   if (part.base && !of.parts.empty() && !of.parts.back().base)
     r.refuse("part's base mark", "a base part behind a delta part");
+  r.fixed(part.hash, "part's hash");
   return part;
 }
 
 }  // namespace
 
 bytes encode(const root& value) {
-  cbor_writer w(64 + value.parts.size() * 40);
+  cbor_writer w(128 + value.parts.size() * 80);
   w.map(root_fields);
   write_version(w);
   w.uint(1);
@@ -153,6 +156,8 @@ bytes encode(const root& value) {
   w.array(value.parts.size());
   for (const auto& part : value.parts)
     write_part_ref(w, part);
+  w.uint(7);
+  w.byte_string(value.last_commit);
   return std::move(w).finish();
 }
 
@@ -174,10 +179,12 @@ result<root> decode_root(byte_view plaintext) {
   r.key(5, "parts floor");
   value.parts_floor = r.uint("parts floor", value.next_part);
   r.key(6, "parts");
-  auto count = r.array("parts", part_ref_items + 1);
+  auto count = r.array("parts", min_part_ref_bytes);
   value.parts.reserve(reserve_for(r, count));
   for (std::size_t i = 0; i < count && r.ok(); ++i)
     value.parts.push_back(read_part_ref(r, value));
+  r.key(7, "last commit");
+  r.fixed(value.last_commit, "last commit");
   if (auto done = r.finish(); !done)
     return fail(std::move(done).error());
   return value;

@@ -31,7 +31,7 @@ std::size_t encoded_bytes_bound(std::string_view key, const entry& value);   // 
 std::size_t encoded_bytes_bound(std::string_view key, const upload& value);  // without chunks
 constexpr std::size_t chunk_bytes_bound = 48;
 constexpr std::size_t pad_bytes_bound = 20;
-constexpr std::size_t commit_overhead_bytes = 64;
+constexpr std::size_t commit_overhead_bytes = 96;
 constexpr std::size_t part_overhead_bytes = 64;
 
 }  // namespace mutant

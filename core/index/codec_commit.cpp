@@ -10,7 +10,7 @@ using namespace index_format;
 
 namespace {
 
-constexpr std::size_t commit_fields = 4;
+constexpr std::size_t commit_fields = 5;
 constexpr std::size_t min_operation_bytes = 3;  // [8, []]
 
 // First item of an operation's array. Never renumber.
@@ -263,6 +263,8 @@ bytes encode(const commit& c) {
   w.array(c.operations.size());
   for (const auto& op : c.operations)
     std::visit([&](const auto& o) { write(w, o); }, op);
+  w.uint(4);
+  w.byte_string(c.previous);
   return std::move(w).finish();
 }
 
@@ -282,6 +284,8 @@ result<commit> decode_commit(byte_view plaintext) {
   c.operations.reserve(reserve_for(r, count));
   for (std::size_t i = 0; i < count && r.ok(); ++i)
     c.operations.push_back(read_operation(r));
+  r.key(4, "previous");
+  r.fixed(c.previous, "previous");
   if (auto done = r.finish(); !done)
     return fail(std::move(done).error());
   return c;

@@ -14,7 +14,7 @@
 
 namespace mutant::index_format {
 
-constexpr std::uint64_t version = 1;
+constexpr std::uint64_t version = 2;
 
 // Shortest encodings: what a count is checked against.
 constexpr std::size_t min_key_bytes = 2;                                   // h'xx'

@@ -154,6 +154,7 @@ struct commit {
   std::uint64_t sequence = 0;  // from 1
   writer_id writer{};          // random per store instance
   std::vector<operation> operations;
+  content_hash previous{};     // payload hash of the record of commit sequence - 1; zeros in the first
   friend bool operator==(const commit&, const commit&) = default;
 };
 
@@ -190,6 +191,7 @@ struct part_ref {
   std::uint64_t sequence = 0;  // with this part applied the state is that of commit `sequence`, given all parts before it
   std::uint64_t size = 0;      // bytes of plaintext
   bool base = false;           // part of the full snapshot at the front of the list
+  content_hash hash{};         // payload hash of its record
   friend bool operator==(const part_ref&, const part_ref&) = default;
 };
 
@@ -201,6 +203,7 @@ struct root {
   std::uint64_t next_part = 0;    // part pads from here on were never named by a root
   std::uint64_t parts_floor = 0;  // part pads below that are not listed never will be: they are erased
   std::vector<part_ref> parts;
+  content_hash last_commit{};     // payload hash of the record of commit `sequence`; zeros for sequence 0
   friend bool operator==(const root&, const root&) = default;
 };
 

@@ -19,16 +19,20 @@ struct hostile_fixture : fixture {
     BOOST_REQUIRE(engine->put(record).has_value());
     BOOST_REQUIRE(engine->commit().has_value());
   }
-  // A commit in the slot of commit `at`, whatever it says it is.
-  void write_log(std::uint64_t at, const commit& c) {
-    store_record(seal_private(keys->log(slot_of(at, slots)), counter_of(at, slots), encode(c)));
+  // A commit in the slot of commit `at`, whatever it says it is, behind the one that was written last.
+  void write_log(std::uint64_t at, commit c) {
+    c.previous = last_hash;
+    const auto record = seal_private(keys->log(slot_of(at, slots)), counter_of(at, slots), encode(c));
+    last_hash = hash_of(payload_of(record));
+    store_record(record);
   }
   void write_log(std::uint64_t at, std::vector<operation> operations) { write_log(at, commit{at, {}, std::move(operations)}); }
   void write_root(const root& r) { store_record(seal_private(keys->root(), 1, encode(r))); }
   part_ref write_part(std::uint64_t number, std::uint64_t sequence, const snapshot_part& part) {
     const auto plain = encode(part);
-    store_record(seal_private(keys->part(number), 1, plain));
-    return {{number, 1}, sequence, plain.size(), true};
+    const auto record = seal_private(keys->part(number), 1, plain);
+    store_record(record);
+    return {{number, 1}, sequence, plain.size(), true, hash_of(payload_of(record))};
   }
   // A sound root of an index without commits, then these.
   void write_index(std::vector<std::vector<operation>> commits = {}) {
@@ -48,6 +52,8 @@ struct hostile_fixture : fixture {
     r.parts = {write_part(0, sequence, part)};
     write_root(r);
   }
+
+  content_hash last_hash{};   // of the commit that write_log wrote last
 
   static operation inline_put(std::string key) { return put_inline(std::move(key), "x").operations.front(); }
   static entry value_in(std::vector<pad_ref> pads, std::uint64_t version = 0) {
@@ -122,7 +128,7 @@ BOOST_AUTO_TEST_CASE(a_commit_of_another_writer_who_is_not_the_owner) {
   auto forged = theirs;
   forged.address = log_slot(2);
   broken[log_slot(2)] = seal_private(forged, 1, plain);
-  refused({"commit 2 in log slot 2", "not authentic"});
+  refused({"commit 2 in log slot 2", "not signed by its owner"});
 }
 
 BOOST_AUTO_TEST_CASE(a_commit_that_is_cut_short_or_has_more_than_it_should) {
@@ -244,7 +250,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_part_that_is_missing_or_another) {
   // Another part in its place.
   part.entries = {item("other", {{5, 1}})};
   broken[part_pad(0)] = seal_private(keys->part(0), 1, encode(part));
-  refused({"snapshot part 0", "where the root says"});
+  refused({"snapshot part 0", "another one than the root names"});
 }
 
 BOOST_AUTO_TEST_CASE(impossible_ring_sizes) {
@@ -270,14 +276,16 @@ BOOST_AUTO_TEST_CASE(a_cache_file_that_is_authentic_and_wrong) {
   const auto path = folder + "/index";
   write_index({{put_op{"a", value_in({{5, 1}})}}});
   const auto seen_hash = parse_header(*engine->get(log_slot(1)))->hash;
+  const auto root_hash = parse_header(*engine->get(keys->root().address))->hash;
   snapshot_part part;
   part.entries = {item("a", {{5, 1}}), item("b", {{5, 1}})};
   bool given = false;
   auto once = [&]() -> std::optional<snapshot_part> {
     return std::exchange(given, true) ? std::nullopt : std::optional(part);
   };
-  const cache_summary summary{.sequence = 1, .next_pad = 6, .ring_slots = slots, .root_counter = 1, .frames = {}};
-  BOOST_REQUIRE(write_seen(path + ".seen", keys->cache_key(), {1, 1, seen_hash}).has_value());
+  const cache_summary summary{
+      .sequence = 1, .last_commit = seen_hash, .next_pad = 6, .ring_slots = slots, .root_counter = 1, .frames = {}};
+  BOOST_REQUIRE(write_seen(path + ".seen", keys->cache_key(), {1, root_hash, 1, seen_hash, 1, seen_hash}).has_value());
   BOOST_REQUIRE(write_cache(path + ".cache", keys->cache_key(), summary, once).has_value());
   for (const auto damage : {0, 1, 2}) {
     if (damage == 1)
@@ -304,6 +312,7 @@ BOOST_AUTO_TEST_CASE(a_cache_file_that_is_authentic_and_wrong) {
 BOOST_AUTO_TEST_CASE(a_writer_at_work_stops_at_another_writers_bad_commit) {
   auto index = spawn_index();
   get<commit_result>(index, commit_atom_v, put_inline("a", "1"));
+  last_hash = parse_header(*engine->get(log_slot(1)))->hash;
   write_log(2, {remove_op{"never there"}});
   const auto before = engine->writes;
   expect_corrupt(get_error<sync_report>(index, sync_atom_v), {"commit 2", "'never there'"});

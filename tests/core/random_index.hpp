@@ -103,6 +103,7 @@ class random_index {
       b = static_cast<std::byte>(engine_());
     for (auto left = count(max_operations); left > 0; --left)
       c.operations.push_back(one_operation());
+    c.previous = hash();
     return c;
   }
 
@@ -131,11 +132,18 @@ class random_index {
     auto base = count(parts);
     for (std::size_t i = 0; i < parts; ++i)
       r.parts.push_back(
-          {{number(r.next_part - 1), pad().counter}, number(r.sequence), number(max_plaintext_bytes), i < base});
+          {{number(r.next_part - 1), pad().counter}, number(r.sequence), number(max_plaintext_bytes), i < base, hash()});
+    r.last_commit = hash();
     return r;
   }
 
  private:
+  content_hash hash() {
+    content_hash out;
+    for (auto& b : out)
+      b = static_cast<std::byte>(engine_());
+    return out;
+  }
   std::vector<std::string> keys(std::size_t max) {
     std::set<std::string> ascending;
     for (auto left = count(max); left > 0; --left)

@@ -51,7 +51,8 @@ snapshot_part part_with(std::uint64_t number) {
 
 void write_parts(const folder& f, std::size_t count) {
   std::uint64_t next = 0;
-  const cache_summary summary{.sequence = 77, .next_pad = 9, .ring_slots = 16, .root_counter = 4, .frames = {}};
+  const cache_summary summary{
+      .sequence = 77, .last_commit = {}, .next_pad = 9, .ring_slots = 16, .root_counter = 4, .frames = {}};
   auto written = write_cache(f.file("c"), f.key, summary, [&]() -> std::optional<snapshot_part> {
     if (next == count)
       return std::nullopt;
@@ -65,8 +66,10 @@ void write_parts(const folder& f, std::size_t count) {
 BOOST_AUTO_TEST_SUITE(cache_file)
 
 BOOST_FIXTURE_TEST_CASE(what_was_seen_comes_back, folder) {
-  seen_state seen{3, 1234, {}};
+  seen_state seen{3, {}, 1234, {}, 1000, {}};
+  seen.root_hash[3] = std::byte{78};
   seen.last_commit[5] = std::byte{77};
+  seen.cached_commit[7] = std::byte{79};
   BOOST_REQUIRE(write_seen(file("s"), key, seen).has_value());
   auto back = read_seen(file("s"), key);
   BOOST_REQUIRE(back.has_value());
@@ -107,7 +110,7 @@ BOOST_FIXTURE_TEST_CASE(a_cache_without_parts_comes_back, folder) {
 
 BOOST_FIXTURE_TEST_CASE(another_owners_files_are_refused, folder) {
   write_parts(*this, 2);
-  BOOST_REQUIRE(write_seen(file("s"), key, {1, 2, {}}).has_value());
+  BOOST_REQUIRE(write_seen(file("s"), key, {1, {}, 2, {}, 0, {}}).has_value());
   aead_key other;
   BOOST_TEST((cache_reader::open(file("c"), other).error().code == errc::index_corrupt));
   BOOST_TEST((read_seen(file("s"), other).error().code == errc::index_corrupt));
@@ -139,7 +142,7 @@ BOOST_FIXTURE_TEST_CASE(a_damaged_file_never_gives_another_state, folder) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_damaged_seen_file_is_refused, folder) {
-  BOOST_REQUIRE(write_seen(file("s"), key, {3, 1234, {}}).has_value());
+  BOOST_REQUIRE(write_seen(file("s"), key, {3, {}, 1234, {}, 0, {}}).has_value());
   const auto good = content_of(file("s"));
   for (std::size_t i = 0; i < good.size(); ++i) {
     auto bad = good;

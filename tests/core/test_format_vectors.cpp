@@ -128,6 +128,7 @@ commit every_operation() {
       free_pads_op{{{9, 3}, {max_number - 1, 0}}},
       adopt_upload_op{"big", id, 77, 1000000},
   };
+  c.previous.fill(std::byte{0x5a});
   return c;
 }
 
@@ -160,7 +161,10 @@ root some_root() {
   r.ring_slots = 1024;
   r.next_part = 7;
   r.parts_floor = 4;
-  r.parts = {{{4, 1}, 2000, max_plaintext_bytes, true}, {{6, 2}, 2048, 999, false}};
+  r.parts = {{{4, 1}, 2000, max_plaintext_bytes, true, {}}, {{6, 2}, 2048, 999, false, {}}};
+  r.parts[0].hash.fill(std::byte{0x88});
+  r.parts[1].hash.fill(std::byte{0x99});
+  r.last_commit.fill(std::byte{0xaa});
   return r;
 }
 
@@ -226,7 +230,8 @@ BOOST_AUTO_TEST_CASE(the_record_key_is_that_of_the_document_and_opens_with_eithe
   const auto pad = keys().data(7);
   const auto& record = (*this)["record.private"];
   const auto body = payload_of(record);
-  BOOST_TEST(to_hex(record_key(pad.encryption, body.first<nonce_bytes>()).value) == to_hex((*this)["record.private.record_key"]));
+  BOOST_TEST(to_hex(record_key(pad.encryption, body.first<nonce_bytes>()).value)
+             == to_hex((*this)["record.private.record_key"]));
   for (auto with : {payload::library::libsodium, payload::library::openssl}) {
     std::vector<std::byte> plain(plaintext_bytes_of(record));
     BOOST_TEST(payload::decrypt(with, pad.encryption, body.first<nonce_bytes>(), byte_view(record).first(64),
@@ -276,13 +281,16 @@ BOOST_AUTO_TEST_CASE(cache_files_open_to_what_the_document_says) {
   const auto seen_path = file_with("cache.seen"), cache_path = file_with("cache.file");
   auto seen = read_seen(seen_path, key);
   BOOST_REQUIRE(seen.has_value());
-  seen_state expected{7, 1025, {}};
-  expected.last_commit.fill(std::byte{0x5A});
+  seen_state expected{7, {}, 1025, {}, 1000, {}};
+  expected.root_hash.fill(std::byte{0x77});
+  expected.last_commit.fill(std::byte{0x5a});
+  expected.cached_commit.fill(std::byte{0x66});
   BOOST_TEST((*seen == expected));
   auto cache = cache_reader::open(cache_path, key);
   BOOST_REQUIRE(cache.has_value());
   const auto& summary = (*cache)->summary();
   BOOST_TEST(summary.sequence == 1025u);
+  BOOST_TEST((summary.last_commit == expected.last_commit));
   BOOST_TEST(summary.next_pad == 300u);
   BOOST_TEST(summary.ring_slots == 1024u);
   BOOST_TEST(summary.root_counter == 7u);

@@ -344,18 +344,23 @@ BOOST_AUTO_TEST_CASE(unknown_formats_operations_and_fields_are_refused) {
     w.array(2);
     w.uint(kind);
     w.byte_string(as_byte_view("k"));
-    for (std::uint64_t extra = 4; extra < fields; ++extra) {
+    if (fields > 4) {
+      w.uint(4);
+      w.byte_string(content_hash{});
+    }
+    for (std::uint64_t extra = 5; extra < fields; ++extra) {
       w.uint(extra);
       w.uint(0);
     }
     return decode_commit(std::move(w).finish()).has_value();
   };
-  BOOST_TEST(commit_of(1, 4, 2));
+  BOOST_TEST(commit_of(2, 5, 2));
+  for (std::uint64_t format : {0u, 1u, 3u})
+    BOOST_TEST(!commit_of(format, 5, 2));
+  BOOST_TEST(!commit_of(2, 6, 2));
   BOOST_TEST(!commit_of(2, 4, 2));
-  BOOST_TEST(!commit_of(1, 5, 2));
-  BOOST_TEST(!commit_of(1, 3, 2));
   for (std::uint64_t kind : std::initializer_list<std::uint64_t>{0, 10, 255, 258, ~std::uint64_t{0}})
-    BOOST_TEST(!commit_of(1, 4, kind));
+    BOOST_TEST(!commit_of(2, 5, kind));
 }
 
 BOOST_AUTO_TEST_CASE(random_bytes_are_refused_without_harm) {

@@ -114,6 +114,7 @@ inline stub_actor::behavior_type stub_store(stub_actor::pointer self, stub_ptr s
       },
       [=](find_atom, const std::string&) -> caf::result<list_item> { return no(); },
       [=](sync_atom) -> caf::result<sync_report> { return no(); },
+      [=](sync_atom, const position&) -> caf::result<sync_report> { return no(); },
       [=](stats_atom) -> caf::result<store_stats> { return no(); },
       [=](purge_atom, const purge_request&) -> caf::result<purge_result> { return no(); },
       [=](flush_atom) -> caf::result<done> { return no(); },

@@ -125,7 +125,9 @@ void reference::wrote_root(const bytes& record, std::uint64_t counter) {
   if (root_ && now.ring_slots != root_->ring_slots)
     violate("the ring changed its size");
   if (now.sequence > state_.sequence())
-    violate("the root is of commit " + text(now.sequence) + ", which is not there");
+    return violate("the root is of commit " + text(now.sequence) + ", which is not there");
+  if (now.last_commit != (now.sequence == 0 ? content_hash{} : hashes_.at(now.sequence - 1)))
+    violate("the root does not name commit " + text(now.sequence) + " by its hash");
   root_ = now;
   root_counter_ = counter;
   ++roots_;
@@ -215,7 +217,11 @@ void reference::wrote_log(const bytes& record, std::uint64_t slot, std::uint64_t
   auto opened = decoder_.open(open_commit_job{record, sequence, slots});
   if (!opened)
     return violate("commit " + text(sequence) + " cannot be read: " + opened.error().message);
-  apply(**opened);
+  if (opened->what->previous != last_hash_)
+    violate("commit " + text(sequence) + " does not name the one before it");
+  last_hash_ = opened->hash;
+  hashes_.push_back(opened->hash);
+  apply(*opened->what);
 }
 
 result<std::string> reference::read_value(const entry& value) {

@@ -122,6 +122,8 @@ class reference {
 
   index_state state_;
   std::vector<commit> log_;                          // commit n is log_[n - 1]
+  std::vector<content_hash> hashes_;                 // and its payload's hash
+  content_hash last_hash_{};
   std::optional<root> root_;
   std::uint64_t root_counter_ = 0;
   std::uint64_t roots_ = 0;

@@ -69,6 +69,31 @@ def test_sync_tells_what_came_in():
         assert b"at commit" in other.run("sync").expect().out
 
 
+def test_two_machines_compare_their_histories():
+    with Sharing() as h:
+        h.put("a", b"1")
+        other = h.another()
+        assert other.keys() == ["a"]
+        copy = h.folder / "copy"
+        shutil.copytree(h.store, copy)
+        early = h.run("sync", "--json").expect().json["position"]
+        h.put("b", b"mine")
+        mine = h.run("stats", "--json").expect().json["index"]["position"]
+        assert mine.encode() in h.run("sync").expect().out and mine.encode() in h.run("stats").expect().out
+        assert other.run("sync", "--expect", mine, "--json").expect().json["position"] == mine
+        other.run("sync", "--expect", early).expect()
+        # Another copy of the store goes another way.
+        fork = Home(h.folder / "fork", ["--store", f"local:{copy}"])
+        fork.home.mkdir(parents=True)
+        shutil.copy(h.home / "identity", fork.home / "identity")
+        fork.put("b", b"theirs")
+        fork.run("sync", "--expect", early).expect()
+        fork.run("sync", "--expect", mine).expect(INTEGRITY, err=["another history"])
+        fork.run("sync", "--expect", "9:" + "0" * 16).expect(INTEGRITY, err=["as its last"])
+        for wrong in (":", "2", "2:12", "0:" + "0" * 16, "2:" + "g" * 16, "x:" + "0" * 16, "2:" + "0" * 66):
+            h.run("sync", "--expect", wrong).expect(USAGE, err=["--expect"])
+
+
 def refused_as_older(h, words):
     before = content_of(h.folder)
     for command in (["get", "first", h.folder / "target"], ["ls"], ["put", "new"], ["rm", "first"], ["stats"], ["sync"]):
