@@ -293,8 +293,8 @@ result<std::string> read_identity_file(const std::string& path) {
     return fail(errc::corrupt_record, path + " is not a regular file, so not an identity");
   if (about.st_uid != ::geteuid())
     return fail(errc::access_denied, "the identity file " + path + " belongs to another user (uid "
-                                         + std::to_string(about.st_uid) + "), who may change it: use it as that user, or, if it "
-                                         + "is to be yours, run: chown " + std::to_string(::geteuid()) + " " + path);
+                                         + std::to_string(about.st_uid) + "), who may change it: use it as that user, or, if "
+                                         + "it is to be yours, run: chown " + std::to_string(::geteuid()) + " " + path);
   if ((about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     return fail(errc::access_denied, "others may use the identity file " + path + "; run: chmod 600 " + path);
   return read_small_file(fd.get(), path);

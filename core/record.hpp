@@ -28,8 +28,8 @@ struct record_header {
   signature sign{};
 };
 
-// Reads the first 160 bytes. corrupt_record: magic, version, flags, reserved bytes, kind, counter 0, length over the limit, blank
-// with a payload, or fewer than 160 bytes; unsupported: a record of format 1. Checks neither hash nor signature.
+// Reads the first 160 bytes. corrupt_record: magic, version, flags, reserved bytes, kind, counter 0, length over the limit,
+// blank with a payload, or fewer than 160 bytes; unsupported: a record of format 1. Checks neither hash nor signature.
 result<record_header> parse_header(byte_view header);
 
 // parse_header, and the payload must be exactly as long as the header says.
