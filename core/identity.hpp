@@ -27,7 +27,7 @@ result<std::string> encode_identity(const seed& owner, std::string_view passphra
 struct identity_text {
   bool needs_passphrase = false;
 };
-// corrupt_record: not an identity file, truncated, damaged (says which).
+// corrupt_record: not an identity file, truncated, damaged (says which). unsupported: of another version.
 result<identity_text> inspect_identity(std::string_view text);
 // access_denied: the passphrase is wrong or missing.
 result<seed> decode_identity(std::string_view text, std::string_view passphrase);
