@@ -23,10 +23,18 @@ result<void> read_source(const file_slice& from, byte_span out) {
   return filled;
 }
 
+// What lies in a hole is zeros, and need not be read to be known.
+result<void> read_sparse_source(file_slice from, byte_span out) {
+  const auto hole = leading_hole_bytes(from.file->descriptor(), from.offset, out.size());
+  std::memset(out.data(), 0, hole);
+  from.offset += hole;
+  return read_source(from, out.subspan(hole));
+}
+
 result<void> fill(const chunk_input& input, byte_span out) {
   const auto* plain = std::get_if<bytes>(&input);
   if (plain == nullptr)
-    return read_source(std::get<file_slice>(input), out);
+    return read_sparse_source(std::get<file_slice>(input), out);
   if (plain->size() != out.size())
     return fail(errc::invalid_argument, "a chunk's length differs from its bytes");
   std::memcpy(out.data(), plain->data(), out.size());
@@ -254,6 +262,19 @@ result<done> decoder_state::seal(const save_cache_job& job) const {
   return done{};
 }
 
+result<done> decoder_state::note(const note_damage_job& job) const {
+  if (auto noted = note_damaged(job.path + ".damaged", options.keys->cache_key(), job.pads); !noted)
+    return fail(noted.error());
+  return done{};
+}
+
+result<damaged_pads> decoder_state::open(const read_damage_job& job) const {
+  auto pads = read_damaged(job.path + ".damaged", options.keys->cache_key());
+  if (!pads)
+    return fail(pads.error());
+  return std::make_shared<const std::set<pad_ref>>(std::move(*pads));
+}
+
 decoder_actor::behavior_type decoder(self_pointer self, decoder_options options) {
   if (options.niceness > 0)
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), options.niceness);  // this runs in the decoder's own thread
@@ -294,6 +315,8 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
       opening<open_cache_job>(self),
       opening<read_cache_job>(self),
       sealing<save_cache_job>(self),
+      [self](note_atom, const note_damage_job& job) { return answer(self->state.note(job)); },
+      opening<read_damage_job>(self),
   };
 }
 

@@ -30,6 +30,8 @@ struct decoder_state {
   result<opened_cache> open(const open_cache_job& job) const;
   result<opened_part> open(const read_cache_job& job) const;
   result<done> seal(const save_cache_job& job) const;
+  result<done> note(const note_damage_job& job) const;
+  result<damaged_pads> open(const read_damage_job& job) const;
   pad_keys keys_of(pad_space space, std::uint64_t number) const;
 };
 

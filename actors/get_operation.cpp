@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "actors/damage_memory.hpp"
+
 namespace mutant {
 
 namespace {
@@ -73,7 +75,7 @@ void get_operation_state::deliver_inline() {
   if (part.empty()) {
     finish();
   } else if (const auto* file = std::get_if<file_sink>(&request.sink)) {
-    self->request(options.writers, caf::infinite, push_atom_v, write_job{part, {file->file, 0}})
+    self->request(options.writers, caf::infinite, push_atom_v, write_job{part, {file->file, 0}, file->fresh})
         .then([this](done) { finish(); }, failing());
   } else if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink)) {
     self->request(*sink, caf::infinite, push_atom_v, part).then([this](done) { finish(); }, failing());
@@ -168,7 +170,7 @@ void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
   }
   if (const auto* file = std::get_if<file_sink>(&request.sink)) {
     const auto at = number * value.chunk_size + skip - begin;
-    self->request(options.writers, caf::infinite, push_atom_v, write_job{std::move(plaintext), {file->file, at}})
+    self->request(options.writers, caf::infinite, push_atom_v, write_job{std::move(plaintext), {file->file, at}, file->fresh})
         .then(
             [this, size = take, a = attempt](done) {
               --writing;
@@ -228,10 +230,11 @@ void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
     default: break;
   }
   if (is_damage(e.code))
-    return fail_with({errc::decrypt_failed, "chunk " + std::to_string(number) + " of the value, in pad "
-                                                  + std::to_string((*value.chunks)[number].pad.number)
-                                                  + ", is damaged: " + e.message});
-  fail_with({e.code, "reading chunk " + std::to_string(number) + ": " + e.message, e.detail});
+    return fail_damaged(number, {errc::decrypt_failed, "chunk " + std::to_string(number) + " of the value, in pad "
+                                                           + std::to_string((*value.chunks)[number].pad.number)
+                                                           + ", is damaged: " + e.message});
+  const error told{e.code, "reading chunk " + std::to_string(number) + ": " + e.message, e.detail};
+  says_unreadable(e.code) ? fail_damaged(number, told) : fail_with(told);
 }
 
 void get_operation_state::value_moved(std::uint64_t number, const error& e) {
@@ -244,8 +247,9 @@ void get_operation_state::value_moved(std::uint64_t number, const error& e) {
     if (now.pin != 0)
       self->send(options.index, release_atom_v, now.pin);
     if (now.complete && now.complete->version == version)
-      return fail_with({errc::corrupt_record, "chunk " + std::to_string(number) + " of the value is missing: pad "
-                                                  + std::to_string((*value.chunks)[number].pad.number) + ": " + e.message});
+      return fail_damaged(number, {errc::corrupt_record, "chunk " + std::to_string(number) + " of the value is missing: pad "
+                                                             + std::to_string((*value.chunks)[number].pad.number) + ": "
+                                                             + e.message});
     if (!now.complete)
       return fail_with({errc::key_not_found, "the key was removed while it was read"});
     if (cannot_restart)
@@ -262,6 +266,19 @@ void get_operation_state::value_moved(std::uint64_t number, const error& e) {
                 .then(decide, failing());
           },
           failing());
+}
+
+// A put of the same value must not keep this chunk: the memory has it before anybody hears of it.
+void get_operation_state::fail_damaged(std::uint64_t number, error e) {
+  if (over || !options.damage)
+    return fail_with(std::move(e));
+  over = true;
+  auto answer_now = [this, e] {
+    promise.deliver(to_caf(e));
+    end();
+  };
+  self->request(options.damage, caf::infinite, note_atom_v, pad_list{(*value.chunks)[number].pad})
+      .then([answer_now](done) { answer_now(); }, [answer_now](caf::error&) { answer_now(); });
 }
 
 void get_operation_state::start_again() {

@@ -18,6 +18,7 @@ struct get_options {
   decoder_actor decoders;
   file_writer_actor writers;
   index_actor index;
+  damage_memory_actor damage;                    // told of chunks that cannot be read; may be null
   std::size_t window = 8;                        // chunks under way
   std::size_t address_batch = 16;                // addresses derived at once
   unsigned max_restarts = 8;                     // on a newer value
@@ -47,6 +48,7 @@ struct get_operation_state {
   void handed_out(std::uint64_t size_bytes);
   void chunk_failed(std::uint64_t number, const error& e);
   void value_moved(std::uint64_t number, const error& e);
+  void fail_damaged(std::uint64_t number, error e);
   void start_again();
   void finish();
   void fail_with(error e);

@@ -147,7 +147,8 @@ bool index_actor_state::lies_in_index(const put_request& request) const {
 
 // It cannot be cancelled, either: that takes no time worth it.
 bool index_actor_state::fits_small_pad(const put_request& request) const {
-  return options.small_puts && options.operations && is_plain_put(request, options.small_bytes) && request.options.ticket == 0;
+  return options.small_puts && options.operations && is_plain_put(request, options.small_bytes) && request.options.ticket == 0
+         && !request.verify;
 }
 
 void index_actor_state::put_inline(put_request& request, caf::typed_response_promise<put_result> promise) {
@@ -459,6 +460,12 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       [s](rename_atom, rename_request& names) -> caf::result<done> {
         if (s->failure)
           return to_caf(*s->failure);
+        if (names.from == names.to)
+          return s->when_open<done>([s, key = std::move(names.from)]() -> caf::result<done> {
+            if (s->data.find(key) == nullptr)
+              return to_caf({errc::key_not_found, "no such key"});
+            return done{};
+          });
         auto promise = s->self->make_response_promise<done>();
         s->enqueue_commit({{rename_op{std::move(names.from), std::move(names.to)}}, {}}, promise, nullptr);
         return promise;

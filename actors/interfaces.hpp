@@ -46,7 +46,16 @@ using decoder_actor = caf::typed_actor<
     // Files of this machine. index_corrupt: damaged, or another owner's. io_error, store_full, access_denied
     replies_to<open_atom, open_cache_job>::with<opened_cache>,
     replies_to<open_atom, read_cache_job>::with<opened_part>,
-    replies_to<seal_atom, save_cache_job>::with<done>>;
+    replies_to<seal_atom, save_cache_job>::with<done>,
+    replies_to<note_atom, note_damage_job>::with<done>,
+    replies_to<open_atom, read_damage_job>::with<damaged_pads>>;
+
+// Knows which pads were found damaged or missing, so that a put writes them anew. Never fails: what cannot be remembered is
+// found again.
+using damage_memory_actor = caf::typed_actor<
+    // Answers when they are remembered.
+    replies_to<note_atom, pad_list>::with<done>,
+    replies_to<find_atom>::with<damaged_pads>>;
 
 // Owns the master index; metadata access is ordered by its mailbox.
 using index_actor = caf::typed_actor<

@@ -18,6 +18,7 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "core/index/cache_file.hpp"
+#include "core/index/damage_file.hpp"
 #include "core/index/model.hpp"
 #include "core/index/state.hpp"
 #include "core/limits.hpp"
@@ -94,6 +95,7 @@ struct read_job {
 struct write_job {
   bytes plaintext;
   file_slice to;
+  bool fresh = false;                   // nothing was ever written there: blocks of zeros are left out, and stay holes
 };
 
 // Where a chunk's plaintext comes from.
@@ -219,6 +221,15 @@ struct save_cache_job {
   cache_summary summary;
 };
 
+// Pads that were found damaged or missing, as this machine remembers them: `path` + ".damaged".
+struct note_damage_job {
+  std::string path;
+  std::vector<pad_ref> pads;
+};
+struct read_damage_job {
+  std::string path;
+};
+
 // -- index ---------------------------------------------------------------------------------------------------------------
 
 using pad_list = std::vector<pad_ref>;
@@ -332,12 +343,14 @@ using chunk_sink_actor = caf::typed_actor<caf::replies_to<caf::atom_constant<caf
 // A whole file, read at offsets; its size is taken when the put starts and must not change until it ends.
 struct file_source {
   file_ptr file;
-  std::string name;    // for messages
+  std::string name;        // for messages
+  bool may_grow = false;   // what is appended meanwhile does not count; whoever says so knows that nothing else changes
 };
 // Written at offsets from 0, in any order.
 struct file_sink {
   file_ptr file;
   std::string name;
+  bool fresh = false;      // empty when the get starts: blocks of zeros come as holes
 };
 
 using value_source = std::variant<bytes, file_source, chunk_source_actor>;
@@ -363,6 +376,7 @@ struct put_request {
   value_source source;
   std::optional<std::uint64_t> if_version;   // 0: only if absent
   operation_options options;
+  bool verify = false;                       // read what would be kept, instead of looking at its header
 };
 
 struct put_result {
@@ -506,6 +520,7 @@ CAF_ADD_ATOM(mutant, mutant, progress_atom, "progress")
 CAF_ADD_ATOM(mutant, mutant, cancel_atom, "cancel")
 CAF_ADD_ATOM(mutant, mutant, remove_atom, "remove")
 CAF_ADD_ATOM(mutant, mutant, rename_atom, "rename")
+CAF_ADD_ATOM(mutant, mutant, note_atom, "note")
 CAF_END_TYPE_ID_BLOCK(mutant)
 
 #define MUTANT_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(type)
@@ -540,6 +555,9 @@ MUTANT_LOCAL_MESSAGE(mutant::open_cache_job)
 MUTANT_LOCAL_MESSAGE(mutant::opened_cache)
 MUTANT_LOCAL_MESSAGE(mutant::read_cache_job)
 MUTANT_LOCAL_MESSAGE(mutant::save_cache_job)
+MUTANT_LOCAL_MESSAGE(mutant::note_damage_job)
+MUTANT_LOCAL_MESSAGE(mutant::read_damage_job)
+MUTANT_LOCAL_MESSAGE(mutant::damaged_pads)
 MUTANT_LOCAL_MESSAGE(mutant::find_request)
 MUTANT_LOCAL_MESSAGE(mutant::found)
 MUTANT_LOCAL_MESSAGE(mutant::key_list)

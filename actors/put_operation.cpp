@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "actors/damage_memory.hpp"
 #include "actors/pad_worker.hpp"
 #include "core/index/rules.hpp"
 
@@ -60,7 +61,19 @@ void put_operation_state::look_up() {
   // A value of one chunk has a pad of its own, most likely.
   const auto one_chunk = size && *size > options.inline_bytes && *size <= options.chunk_bytes;
   self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false, one_chunk ? 1u : 0u})
-      .then([this](found& old) { plan(std::move(old)); }, failing());
+      .then([this](found& old) { recall_damage(std::make_shared<found>(std::move(old))); }, failing());
+}
+
+void put_operation_state::recall_damage(std::shared_ptr<found> old) {
+  if (!options.damage || !(old->pending || (old->complete && old->complete->chunks)))
+    return plan(std::move(*old));
+  self->request(options.damage, caf::infinite, find_atom_v)
+      .then(
+          [this, old](const damaged_pads& known) {
+            known_damage = known;
+            plan(std::move(*old));
+          },
+          [this, old](caf::error&) { plan(std::move(*old)); });
 }
 
 result<void> put_operation_state::open_source() {
@@ -83,8 +96,12 @@ result<void> put_operation_state::check_source() const {
   auto facts = facts_of(*file);
   if (!facts)
     return fail(facts.error());
+  if (file->may_grow && facts->size >= size)
+    return {};
   if (facts->size != size || facts->modified_ns != source_modified_ns)
-    return fail(errc::io_error, file->name + " changed while it was read; the value was not stored, put it again");
+    return fail(errc::io_error, file->name + " changed while it was read; the value was not stored. Put it again when nobody "
+                                    "writes to it. A file that only grows can be put as it is now (--snapshot), or as far as "
+                                    "it goes: through a pipe");
   return {};
 }
 
@@ -110,7 +127,12 @@ void put_operation_state::plan(found&& old) {
         .then([this](bytes& value) { store_inline(std::move(value)); }, failing());
     return;
   }
-  if (!old.pending || !resume(*old.pending))
+  const auto resuming = old.pending && resume(*old.pending);
+  const auto any_bad = [this](const chunk_list& chunks) {
+    return std::ranges::any_of(chunks, [this](const chunk& c) { return is_known_bad(c); });
+  };
+  verify = request.verify || any_bad(recorded) || (base && base->chunks && any_bad(*base->chunks));
+  if (!resuming)
     return fill_window();
   // From here on only we add to it: two puts of one key never mix.
   const auto new_id = random_u64() | 1;
@@ -233,41 +255,50 @@ void put_operation_state::compare(std::uint64_t number, chunk before, origin fro
               return;
             if (now != before.print || (from == origin::recorded && number >= recorded.size()))
               return want_pad(number);
-            if (from == origin::recorded && !before.kept())
-              return confirm_recorded(number);
-            finished(number, before, from);
+            confirm(number, before, from);
           },
           failing());
 }
 
-// The record says that this chunk was written; believe it only if the store shows that version of the pad.
-void put_operation_state::confirm_recorded(std::uint64_t number) {
-  const auto before = recorded[number];
-  auto decide = [this, number, before](bool there) {
+// The index says that this chunk was written; believe it only if the store has it.
+void put_operation_state::confirm(std::uint64_t number, const chunk& before, origin from) {
+  const auto* base_there = base_chunk(number);
+  if (before.kept() && base_there == nullptr)
+    return want_pad(number);
+  const auto there = before.kept() ? *base_there : before;
+  if (is_known_bad(there))
+    return want_pad(number);
+  auto decide = [this, number, before, from](result<void> looked) {
     if (over)
       return;
-    if (there && number < recorded.size())  // the record may have been cut meanwhile
-      finished(number, before, origin::recorded);
+    if (!looked && !says_unreadable(looked.error().code))
+      return fail_with(looked.error());
+    if (looked && (from != origin::recorded || number < recorded.size()))  // the record may have been cut meanwhile
+      finished(number, before, from);
     else
       want_pad(number);
   };
-  self->request(options.decoders, caf::infinite, address_atom_v, address_job{pad_space::data, {before.pad.number}})
+  self->request(options.decoders, caf::infinite, address_atom_v, address_job{pad_space::data, {there.pad.number}})
+      .then([this, there, decide](address_list& addresses) { look_at(there, addresses.front(), decide); }, failing());
+}
+
+void put_operation_state::look_at(const chunk& what, const pad_address& address, std::function<void(result<void>)> then) {
+  auto failed = [then](caf::error& cause) { then(fail(from_caf(cause))); };
+  if (!verify)
+    return self->request(options.pads, caf::infinite, head_atom_v, pad_query{address})
+        .then(
+            [what, address, then](const bytes& head) {
+              then(shows_chunk(head, address, what) ? result<void>()
+                                                    : fail(errc::corrupt_record, "another record lies in the chunk's pad"));
+            },
+            failed);
+  self->request(options.pads, caf::infinite, get_atom_v, pad_query{address})
       .then(
-          [this, before, decide](address_list& addresses) {
-            self->request(options.pads, caf::infinite, head_atom_v, pad_query{addresses.front()})
-                .then(
-                    [before, decide, address = addresses.front()](bytes& head) {
-                      auto header = verify_head(head, address);
-                      decide(header && header->counter == before.pad.counter && !header->blank);
-                    },
-                    [this, decide](caf::error& cause) {
-                      auto e = from_caf(cause);
-                      if (e.code != errc::pad_not_found && e.code != errc::corrupt_record)
-                        return fail_with(std::move(e));
-                      decide(false);
-                    });
+          [this, what, address, then, failed](bytes& record) {
+            self->request(options.decoders, caf::infinite, open_atom_v, open_chunk_job{std::move(record), address, what, 0, 0})
+                .then([then](const bytes&) { then({}); }, failed);
           },
-          failing());
+          failed);
 }
 
 void put_operation_state::want_pad(std::uint64_t number) {
@@ -331,6 +362,8 @@ void put_operation_state::write(std::uint64_t number, fingerprint print, bytes r
             auto e = from_caf(cause);
             if (is_anothers_pad(e))
               return contested(number, e.detail);
+            if (e.code == errc::corrupt_record)  // what lay there before is damaged, and cannot be replaced
+              return contested(number, window.at(number).pad.counter);
             fail_with(std::move(e));
           });
 }
@@ -344,7 +377,7 @@ void put_operation_state::contested(std::uint64_t number, std::uint64_t stored_c
   s.sent = false;
   if (++s.pad_changes > options.max_pad_changes)
     return fail_with({errc::pad_conflict, "chunk " + std::to_string(number) + " met " + std::to_string(s.pad_changes)
-                                              + " pads in a row that other writers hold; run purge, then put it again"});
+                                              + " pads in a row that other writers hold, or that are damaged; run purge, then put it again"});
   want_pad(number);
 }
 

@@ -3,8 +3,9 @@
 //
 // Memory: at most `window` chunks are under way, each with one sealed record (and, from a stream, its plaintext).
 // A large value is recorded as an upload while it goes on (every checkpoint_chunks chunks), so that it can be resumed; an
-// unchanged chunk of the value that it replaces is kept, not written. A write that meets another writer's record takes
-// another pad. Cancelled by cancel_atom, or when the asking actor goes down.
+// unchanged chunk of the value that it replaces is kept, not written, if it can be read: a chunk that the damage memory knows
+// is written anew, of others the store must show the header, and where one of a value's chunks is known to be bad, or the request
+// says so, all that would be kept are read. A write that meets another writer's record takes another pad. Cancelled by cancel_atom, or when the asking actor goes down.
 #pragma once
 
 #include <deque>
@@ -19,6 +20,7 @@ struct put_options {
   pad_store_actor pads;
   decoder_actor decoders;
   index_actor index;
+  damage_memory_actor damage;                        // which chunks must not be kept; may be null
   std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;   // values up to this size lie in the index
   std::size_t window = 8;                            // chunks under way
@@ -56,6 +58,7 @@ struct put_operation_state {
   // start and source
   void start(put_request r, caf::typed_response_promise<put_result> p);
   void look_up();
+  void recall_damage(std::shared_ptr<found> old);
   void plan(found&& old);
   bool resume(const upload& pending);
   void store_inline(bytes value);
@@ -65,7 +68,9 @@ struct put_operation_state {
   void add_chunk(std::uint32_t length, bytes plaintext);
   // one chunk
   void compare(std::uint64_t number, chunk before, origin from);
-  void confirm_recorded(std::uint64_t number);
+  void confirm(std::uint64_t number, const chunk& before, origin from);
+  void look_at(const chunk& what, const pad_address& address, std::function<void(result<void>)> then);
+  bool is_known_bad(const chunk& what) const { return known_damage && known_damage->contains(what.pad); }
   void want_pad(std::uint64_t number);
   void give_pads();
   void seal(std::uint64_t number);
@@ -118,6 +123,8 @@ struct put_operation_state {
   bool source_ended = false;
   bool pulling = false;
 
+  damaged_pads known_damage;              // null: none is known
+  bool verify = false;                    // what is kept is read, not only looked at
   std::optional<entry> base;              // the value that is replaced, if its chunks can be kept
   std::uint32_t chunk_bytes = 0;
   chunk_list recorded;                    // what the index's upload holds, as far as the source agrees with it

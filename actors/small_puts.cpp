@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/damage_memory.hpp"
 #include "actors/pad_worker.hpp"
 #include "actors/worker_pool.hpp"
 #include "core/index/rules.hpp"
@@ -37,6 +38,7 @@ void small_puts_state::go_on() {
                going_on = false;
                look_up();
                seal();
+               confirm();
                commit();
              }});
 }
@@ -112,8 +114,52 @@ void small_puts_state::sealed(const put_ptr& p, sealed_chunk& result) {
   }
   give_back(p, returned_pads::state::unused, p->pad.counter);
   p->what = *p->before;
-  uncommitted.push_back(p);
+  unconfirmed.push_back(p);
   go_on();
+}
+
+void small_puts_state::confirm() {
+  if (unconfirmed.empty())
+    return;
+  auto puts = std::exchange(unconfirmed, {});
+  if (!options.damage)
+    return look_at(puts, nullptr);
+  self->request(options.damage, caf::infinite, find_atom_v)
+      .then([this, puts](const damaged_pads& known) { look_at(puts, known); },
+            [this, puts](caf::error&) { look_at(puts, nullptr); });
+}
+
+void small_puts_state::look_at(const put_list& puts, const damaged_pads& known) {
+  put_list kept;
+  address_job job{pad_space::data, {}};
+  for (const auto& p : puts) {
+    if (known && known->contains(p->what.pad)) {
+      hand_over(p);
+      continue;
+    }
+    kept.push_back(p);
+    job.numbers.push_back(p->what.pad.number);
+  }
+  if (kept.empty())
+    return;
+  auto look = [this](const put_ptr& p, const pad_address& address) {
+    self->request(options.pads, caf::infinite, head_atom_v, pad_query{address})
+        .then(
+            [this, p, address](const bytes& head) {
+              if (!shows_chunk(head, address, p->what))
+                return hand_over(p);
+              uncommitted.push_back(p);
+              go_on();
+            },
+            [this, p](caf::error&) { hand_over(p); });
+  };
+  self->request(options.decoders, caf::infinite, address_atom_v, std::move(job))
+      .then(
+          [kept, look](const address_list& addresses) {
+            for (std::size_t i = 0; i < kept.size(); ++i)
+              look(kept[i], addresses[i]);
+          },
+          [this, kept](caf::error& cause) { fail_with(kept, from_caf(cause), returned_pads::state::unused); });
 }
 
 void small_puts_state::write(const put_ptr& p, bytes record) {
@@ -125,8 +171,8 @@ void small_puts_state::write(const put_ptr& p, bytes record) {
           },
           [this, p](caf::error& cause) {
             const auto e = from_caf(cause);
-            if (is_anothers_pad(e)) {
-              give_back(p, returned_pads::state::contested, e.detail);
+            if (is_anothers_pad(e) || e.code == errc::corrupt_record) {  // the latter: what lay there before is damaged
+              give_back(p, returned_pads::state::contested, e.code == errc::corrupt_record ? p->pad.counter : e.detail);
               return hand_over(p);
             }
             give_back(p, returned_pads::state::sent, p->pad.counter);

@@ -16,6 +16,7 @@ namespace mutant {
 struct small_puts_options {
   pad_store_actor pads;                              // a pad worker
   decoder_actor decoders;
+  damage_memory_actor damage;                        // which chunks must not be kept; may be null
   std::uint32_t chunk_bytes = default_chunk_bytes;   // of a value that replaces none
   std::size_t max_puts = 1024;                       // at a time; `overloaded` beyond
 };
@@ -51,6 +52,9 @@ struct small_puts_state {
   void plan(const put_ptr& p, found& now);
   void seal();
   void sealed(const put_ptr& p, sealed_chunk& result);
+  // What is unchanged is kept if it can be read, as far as is known without reading it.
+  void confirm();
+  void look_at(const put_list& puts, const damaged_pads& known);
   void write(const put_ptr& p, bytes record);
   void commit();
   void committed(const put_ptr& p, const commit_outcome& outcome);
@@ -67,6 +71,7 @@ struct small_puts_state {
   // What waits for each step.
   put_list unplanned;
   put_list unsealed;
+  put_list unconfirmed;
   put_list uncommitted;
   bool going_on = false;
 };

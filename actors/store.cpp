@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "actors/damage_memory.hpp"
 #include "actors/decoder_pool.hpp"
 #include "actors/file_writer.hpp"
 #include "actors/open_store.hpp"
@@ -142,6 +143,9 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     config.index.cache_path = cache_path(config);
   made.put.pads = made.get.pads = made.purge.pads = pads;
   made.put.decoders = made.get.decoders = made.purge.decoders = decoder_pool;
+  auto damage = start(system, damage_memory, damage_memory_options{decoder_pool, config.index.cache_path});
+  made.supervised.push_back(caf::actor_cast<caf::actor>(damage));
+  made.put.damage = made.get.damage = damage;
   made.put.chunk_bytes = config.chunk_bytes;
   made.put.inline_bytes = config.inline_bytes;
   made.put.window = window;
@@ -152,7 +156,8 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   if (auto valid = made.get.validate(); !valid)
     return give_up(valid.error());
 
-  small_puts_options few{start(system, pad_worker, config.worker), decoder_pool, config.chunk_bytes, config.max_operations};
+  small_puts_options few{start(system, pad_worker, config.worker), decoder_pool, damage, config.chunk_bytes,
+                         config.max_operations};
   made.supervised.push_back(caf::actor_cast<caf::actor>(few.pads));
   auto small = start(system, small_puts, few);
   made.supervised.push_back(caf::actor_cast<caf::actor>(small));

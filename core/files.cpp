@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "core/crypto.hpp"
@@ -59,6 +61,51 @@ result<void> write_all_at(int descriptor, int direct, std::uint64_t offset, byte
   return {};
 }
 
+namespace {
+
+constexpr std::size_t hole_block_bytes = 4096;
+
+bool is_zero(byte_view block) noexcept {
+  return block.front() == std::byte{0} && std::memcmp(block.data(), block.data() + 1, block.size() - 1) == 0;
+}
+
+// From `at` on: the end of the blocks that are all zeros, or of those that are not.
+std::size_t end_of_run(byte_view data, std::size_t at, bool zeros) noexcept {
+  while (at < data.size() && is_zero(data.subspan(at, std::min(hole_block_bytes, data.size() - at))) == zeros)
+    at = std::min(at + hole_block_bytes, data.size());
+  return at;
+}
+
+}  // namespace
+
+result<void> write_sparse_at(int descriptor, int direct, std::uint64_t offset, byte_view data, const std::string& name) {
+  // Past the page cache every write waits for the disk: many short ones had better not.
+  constexpr std::size_t least_direct_bytes = 256u << 10;
+  for (std::size_t at = 0; at < data.size();) {
+    const auto begin = end_of_run(data, at, true);
+    at = end_of_run(data, begin, false);
+    if (begin == at)
+      continue;
+    const auto run = data.subspan(begin, at - begin);
+    if (auto written = write_all_at(descriptor, run.size() < least_direct_bytes ? -1 : direct, offset + begin, run, name);
+        !written)
+      return written;
+  }
+  return {};
+}
+
+std::size_t leading_hole_bytes(int descriptor, std::uint64_t offset, std::size_t length) noexcept {
+  const auto data = ::lseek(descriptor, static_cast<off_t>(offset), SEEK_DATA);
+  struct stat info {};
+  if (data < 0) {
+    // No data from there on: a hole up to the end of the file, which may be nearer by now.
+    if (errno != ENXIO || ::fstat(descriptor, &info) != 0 || static_cast<std::uint64_t>(info.st_size) < offset + length)
+      return 0;
+    return length;
+  }
+  return static_cast<std::size_t>(std::min<std::uint64_t>(static_cast<std::uint64_t>(data) - offset, length));
+}
+
 result<void> read_all_at(int descriptor, std::uint64_t offset, byte_span out, const std::string& name) {
   std::size_t at = 0;
   while (at < out.size()) {
@@ -99,6 +146,18 @@ unique_fd open_nameless(const std::string& path) {
   return file && ::access(own_link(file).c_str(), F_OK) == 0 ? std::move(file) : unique_fd();
 }
 
+// Gives the file the owner and group of `old`, as far as we may, and answers the mode that it can have then: a group that is
+// another one than before gets what everybody has, and no more than the group had. Rights to run as somebody are not passed on.
+unsigned mode_for_new_owner(int descriptor, const struct stat& old) {
+  const unsigned mode = old.st_mode & 0777;
+  struct stat now {};
+  if (::fstat(descriptor, &now) == 0 && now.st_uid == old.st_uid && now.st_gid == old.st_gid)
+    return mode;
+  if (::fchown(descriptor, old.st_uid, old.st_gid) == 0 || ::fchown(descriptor, static_cast<uid_t>(-1), old.st_gid) == 0)
+    return mode;
+  return mode & (0707 | (mode & 07) << 3);
+}
+
 }  // namespace
 
 result<replacement_file> replacement_file::create(const std::string& path, unsigned mode) {
@@ -111,15 +170,13 @@ result<replacement_file> replacement_file::create(const std::string& path, unsig
       return fail(errno_error(errno, "making a temporary file beside " + path));
   }
   replacement_file made(path, std::move(temporary), std::move(file));
-  if (mode == 0) {
-    struct stat old {};
-    if (::stat(path.c_str(), &old) == 0) {
-      mode = old.st_mode & 07777;
-    } else {
-      const auto mask = ::umask(0);
-      ::umask(mask);
-      mode = 0666 & ~mask;
-    }
+  struct stat old {};
+  if (mode == 0 && ::stat(path.c_str(), &old) == 0) {
+    mode = mode_for_new_owner(made.descriptor(), old);
+  } else if (mode == 0) {
+    const auto mask = ::umask(0);
+    ::umask(mask);
+    mode = 0666 & ~mask;
   }
   if (::fchmod(made.descriptor(), mode) != 0)
     return fail(errno_error(errno, "setting the mode of the temporary file beside " + path));

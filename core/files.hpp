@@ -41,6 +41,12 @@ unique_fd open_direct(int descriptor);
 // memory and in the file allow it. What is read once should not push out what is read often, and a sync finds less to do.
 result<void> write_all_at(int descriptor, int direct, std::uint64_t offset, byte_view data, const std::string& name);
 
+// The same into a file of which nothing was written there before: blocks of zeros are left out, so that they are holes.
+result<void> write_sparse_at(int descriptor, int direct, std::uint64_t offset, byte_view data, const std::string& name);
+
+// How many of the `length` bytes from `offset` on, counted from there, surely lie in a hole of the file, and so are zeros.
+std::size_t leading_hole_bytes(int descriptor, std::uint64_t offset, std::size_t length) noexcept;
+
 // Lets the kernel begin to write this range to the disk, so that a sync at the end has less to wait for. Only a hint.
 void begin_writeback(int descriptor, std::uint64_t offset, std::uint64_t length) noexcept;
 
@@ -48,10 +54,12 @@ void begin_writeback(int descriptor, std::uint64_t offset, std::uint64_t length)
 void sync_directory_of(const std::string& path);
 
 // A temporary file beside `path` that replaces it at commit(), and is gone otherwise. Where the file system can do that it has
-// no name before, so that not even a killed process leaves anything behind.
+// no name before, so that not even a killed process leaves anything behind. `path` itself is what is replaced, also if it is a
+// link: see core/output_place.hpp.
 class replacement_file {
  public:
-  // mode 0: that of the file that is replaced, or the usual one less the umask.
+  // mode 0: owner and mode of the file that is replaced, as far as we may give them (never setuid or setgid); of a new one the
+  // usual mode less the umask.
   static result<replacement_file> create(const std::string& path, unsigned mode = 0);
   replacement_file(replacement_file&& other) noexcept;
   replacement_file& operator=(replacement_file&&) = delete;

@@ -209,6 +209,8 @@ result<void> lmdb_engine::end_if_unchanged(result<void> outcome) {
 
 result<void> lmdb_engine::put_into_batch(const record_header& header, const bytes& record) {
   auto stored = find(batch_->txn.handle(), header.address);
+  if (!stored && stored.error().code == errc::corrupt_record)  // this pad's trouble, not that of others in the batch
+    return fail(stored.error());
   if (!stored)
     return broken(stored.error());
   if (*stored) {

@@ -10,6 +10,7 @@
 #include "core/cbor.hpp"
 #include "core/files.hpp"
 #include "core/index/codec.hpp"
+#include "core/index/sealed_box.hpp"
 
 namespace mutant {
 
@@ -17,7 +18,6 @@ namespace {
 
 constexpr std::array<char, 8> cache_magic = {'M', 'U', 'T', 'C', 'A', 'C', 'H', '2'};
 constexpr std::array<char, 8> seen_magic = {'M', 'U', 'T', 'S', 'E', 'E', 'N', '2'};
-constexpr std::size_t box_overhead_bytes = nonce_bytes + tag_bytes;
 constexpr std::size_t file_id_bytes = 16;
 constexpr std::size_t front_bytes = cache_magic.size() + file_id_bytes;   // magic, file id
 constexpr std::size_t back_bytes = 8;                                     // length of the sealed summary
@@ -37,29 +37,6 @@ result<unique_fd> open_if_there(const std::string& path) {
   if (!file && errno != ENOENT)
     return fail(errno_error(errno, "opening " + path));
   return file;
-}
-
-// nonce, ciphertext, tag. `associated` binds the box to its place.
-bytes seal_box(const aead_key& key, byte_view associated, byte_view plaintext) {
-  auto box = buffer::for_record(record_header_bytes + plaintext.size() + box_overhead_bytes);
-  box.shrink(plaintext.size() + box_overhead_bytes);
-  std::array<std::byte, nonce_bytes> nonce;
-  random_fill(nonce);
-  std::memcpy(box.data(), nonce.data(), nonce.size());
-  auto text = box.span().subspan(nonce_bytes, plaintext.size());
-  std::memcpy(text.data(), plaintext.data(), plaintext.size());
-  encrypt_in_place(key, nonce, associated, text, box.span().last<tag_bytes>());
-  return std::move(box).freeze();
-}
-
-std::optional<bytes> open_box(const aead_key& key, byte_view associated, byte_view box) {
-  if (box.size() < box_overhead_bytes)
-    return std::nullopt;
-  buffer plain(box.size() - box_overhead_bytes);
-  if (!decrypt(key, box.first<nonce_bytes>(), associated, box.subspan(nonce_bytes, plain.size()), box.last<tag_bytes>(),
-               plain.span()))
-    return std::nullopt;
-  return std::move(plain).freeze();
 }
 
 // Magic, file id, number of the frame: 32 bytes.

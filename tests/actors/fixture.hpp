@@ -319,7 +319,12 @@ struct fixture {
     explicit damaged_engine(fixture& f) : f_(f), inner_(make_memory_engine(std::uint64_t{1} << 40)) {}
     result<void> put(const bytes& record) override {
       ++writes;
-      return inner_->put(record);
+      auto stored = inner_->put(record);
+      if (stored && f_.writes_heal) {
+        f_.broken.erase(detail::address_of(record));
+        f_.missing.erase(detail::address_of(record));
+      }
+      return stored;
     }
     result<void> erase(const bytes& blank) override {
       ++writes;
@@ -350,6 +355,7 @@ struct fixture {
   std::shared_ptr<const keyring> keys;
   std::map<pad_address, bytes> broken;
   std::set<pad_address> missing;
+  bool writes_heal = false;   // a pad that is written to is neither any more
   std::shared_ptr<damaged_engine> engine = std::make_shared<damaged_engine>(*this);
   std::shared_ptr<gate> door = std::make_shared<gate>();
   pad_store_actor store;
