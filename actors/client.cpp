@@ -7,6 +7,7 @@
 #include "actors/spawn.hpp"
 #include "actors/streams.hpp"
 #include "core/files.hpp"
+#include "core/output_place.hpp"
 
 namespace mutant {
 
@@ -26,10 +27,18 @@ result<file_ptr> open_path(const std::string& path, int flags, mode_t mode = 0) 
   return std::make_shared<const open_file>(descriptor);
 }
 
-// A regular file that says how long it is. Those of /proc say 0 and hold something.
-bool has_size(const file_ptr& file) {
+// Whether this is a regular file whose size is what it holds. Those of /proc say 0 and hold something, those of /sys say 4096
+// and hold a line; such are read to their end instead.
+bool has_true_size(const file_ptr& file) {
   struct stat s {};
-  return ::fstat(file->descriptor(), &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0;
+  if (::fstat(file->descriptor(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size == 0)
+    return false;
+  std::byte last{};
+  if (::pread(file->descriptor(), &last, 1, s.st_size - 1) == 0 || ::pread(file->descriptor(), &last, 1, s.st_size) > 0) {
+    struct stat now {};
+    return ::fstat(file->descriptor(), &now) == 0 && now.st_size != s.st_size;   // somebody writes to it, that is all
+  }
+  return true;
 }
 
 }  // namespace
@@ -67,7 +76,7 @@ struct client::parts {
   }
 
   result<put_result> put(std::string key, value_source source, const put_settings& settings) {
-    return operate<put_result>(put_atom_v, put_request{std::move(key), std::move(source), settings.if_version, {}},
+    return operate<put_result>(put_atom_v, put_request{std::move(key), std::move(source), settings.if_version, {}, settings.verify},
                                settings.on_progress);
   }
 
@@ -118,13 +127,13 @@ result<put_result> client::put_file(std::string key, const std::string& path, co
   auto file = open_path(path, O_RDONLY);
   if (!file)
     return fail(file.error());
-  if (!has_size(*file))
+  if (!has_true_size(*file))
     return put_descriptor(std::move(key), (*file)->descriptor(), path, settings);
-  return parts_->put(std::move(key), file_source{*file, path}, settings);
+  return parts_->put(std::move(key), file_source{*file, path, settings.may_grow}, settings);
 }
 
 result<put_result> client::put_descriptor(std::string key, int descriptor, std::string name, const put_settings& settings) {
-  auto source = spawn_descriptor_source(*parts_->system, descriptor, std::move(name));
+  auto source = spawn_descriptor_source(*parts_->system, descriptor, std::move(name), settings.at_end);
   auto out = parts_->put(std::move(key), source, settings);
   caf::anon_send_exit(source, caf::exit_reason::user_shutdown);
   return out;
@@ -135,20 +144,24 @@ result<get_result> client::get(std::string key, const get_settings& settings) {
 }
 
 result<get_result> client::get_file(std::string key, const std::string& path, const get_settings& settings) {
-  struct stat there {};
-  if (::stat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
-    auto file = open_path(path, O_WRONLY);
+  const auto place = find_output(path);
+  if (!place)
+    return fail(place.error());
+  if (place->own_descriptor >= 0)
+    return get_descriptor(std::move(key), place->own_descriptor, path, settings);
+  if (place->in_place) {
+    auto file = open_path(path, O_WRONLY | O_TRUNC);
     if (!file)
       return fail(file.error());
     if (::lseek((*file)->descriptor(), 0, SEEK_CUR) != -1)  // /dev/null, a disk: any order will do
       return parts_->get(std::move(key), file_sink{*file, path}, settings);
     return get_descriptor(std::move(key), (*file)->descriptor(), path, settings);
   }
-  auto target = replacement_file::create(path);
+  auto target = replacement_file::create(place->path);
   if (!target)
     return fail(target.error());
   auto file = std::make_shared<const open_file>(::dup(target->descriptor()), open_direct(target->descriptor()));
-  auto out = parts_->get(std::move(key), file_sink{file, path}, settings);
+  auto out = parts_->get(std::move(key), file_sink{file, path, true}, settings);
   if (!out)
     return out;
   if (auto finished = target->commit(out->bytes_read); !finished)

@@ -28,6 +28,11 @@ using progress_callback = std::function<void(const progress&)>;
 struct put_settings {
   std::optional<std::uint64_t> if_version;   // 0: only if absent
   progress_callback on_progress;
+  bool verify = false;        // read what would be kept of the value that is there, instead of looking at headers
+  bool may_grow = false;      // of a file: as long as it is when the put begins, whatever is appended meanwhile
+  // Of a descriptor: called with the number of bytes that came, when there are no more. Its error fails the put, and the key
+  // is as it was. In another thread; it may wait.
+  std::function<result<void>(std::uint64_t)> at_end = nullptr;
 };
 
 struct get_settings {
@@ -44,14 +49,14 @@ class client {
   ~client();
 
   result<put_result> put(std::string key, bytes value, const put_settings& settings = {});
-  // A regular file is read at offsets by the decoders; anything else is streamed.
+  // A regular file is read at offsets by the decoders; anything else, and a file that does not say how long it is, is streamed.
   result<put_result> put_file(std::string key, const std::string& path, const put_settings& settings = {});
   // Until the end of the descriptor's input; `name` is for messages.
   result<put_result> put_descriptor(std::string key, int descriptor, std::string name, const put_settings& settings = {});
 
   result<get_result> get(std::string key, const get_settings& settings = {});
-  // Into a temporary file beside `path`, which it replaces when everything is written and synced. A path that is there and
-  // is no regular file (a device, a pipe) is written to directly.
+  // Into a temporary file beside the file that `path` leads to, which it replaces when everything is written and synced. What
+  // is no regular file (a device, a pipe), and what is reached through /proc (/dev/stdout), is written to directly.
   result<get_result> get_file(std::string key, const std::string& path, const get_settings& settings = {});
   result<get_result> get_descriptor(std::string key, int descriptor, std::string name, const get_settings& settings = {});
 

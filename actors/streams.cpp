@@ -18,6 +18,8 @@ struct source_state {
   static inline const char* name = "descriptor_source";
   int descriptor = -1;
   std::string label;
+  source_end at_end;
+  std::uint64_t total = 0;   // bytes that came
   buffer piece;
   std::size_t filled = 0;
   caf::typed_response_promise<bytes> asked;
@@ -37,16 +39,22 @@ void read_more(source_pointer self) {
       continue;
     if (n < 0)
       return void(s.asked.deliver(to_caf(errno_error(errno, "reading " + s.label))));
+    if (n == 0 && s.at_end)
+      if (auto ended = s.at_end(s.total); !ended)
+        return void(s.asked.deliver(to_caf(ended.error())));
     if (n == 0)
       break;
     s.filled += static_cast<std::size_t>(n);
+    s.total += static_cast<std::uint64_t>(n);
   }
   s.piece.shrink(s.filled);
   s.asked.deliver(std::move(s.piece).freeze());
 }
 
-source_self::behavior_type descriptor_source(source_pointer self, int descriptor, const std::string& label) {
+source_self::behavior_type descriptor_source(source_pointer self, int descriptor, const std::string& label,
+                                             const source_end& at_end) {
   self->state.descriptor = descriptor;
+  self->state.at_end = at_end;
   self->state.label = label;
   return {
       [self](pull_atom, std::uint32_t wanted) -> caf::result<bytes> {
@@ -91,8 +99,8 @@ chunk_sink_actor::behavior_type descriptor_sink(chunk_sink_actor::stateful_point
 
 }  // namespace
 
-chunk_source_actor spawn_descriptor_source(caf::actor_system& system, int descriptor, std::string name) {
-  return start<caf::detached>(system, descriptor_source, descriptor, std::move(name));
+chunk_source_actor spawn_descriptor_source(caf::actor_system& system, int descriptor, std::string name, source_end at_end) {
+  return start<caf::detached>(system, descriptor_source, descriptor, std::move(name), std::move(at_end));
 }
 
 chunk_sink_actor spawn_descriptor_sink(caf::actor_system& system, int descriptor, std::string name) {

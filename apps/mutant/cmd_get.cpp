@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "apps/mutant/commands.hpp"
+#include "core/output_place.hpp"
 
 namespace mutant::cli {
 
@@ -43,7 +44,9 @@ json to_json(const get_arguments& given, const get_result& r) {
   return out;
 }
 
-int run_get(context& c, const get_arguments& given) {
+int run_get(context& c, get_arguments given) {
+  if (const auto place = find_output(given.file); place && place->own_descriptor == STDOUT_FILENO)   // /dev/stdout
+    given.file = "-";
   auto failed = [&](const error& e) { return c.out.failed("get " + in_quotes(given.key), e); };
   get_settings settings;
   if (!given.range.empty()) {

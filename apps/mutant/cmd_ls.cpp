@@ -1,4 +1,4 @@
-// mutant ls [PREFIX] [-l]: lists keys, in the order of their bytes.
+// mutant ls [PREFIX] [-l] [-0] [--pending]: lists keys, in the order of their bytes.
 #include <cstdio>
 
 #include "apps/mutant/commands.hpp"
@@ -6,6 +6,13 @@
 namespace mutant::cli {
 
 namespace {
+
+struct ls_arguments {
+  std::string prefix;
+  bool lengthy = false;
+  bool pending = false;      // unfinished uploads, too
+  bool end_with_nul = false;
+};
 
 std::string progress_of(const list_item& item) {
   auto text = "pending, " + human_bytes(item.pending_done);
@@ -18,39 +25,42 @@ std::string padded(std::string text, std::size_t width) {
   return text.size() < width ? std::string(width - text.size(), ' ') + text : text;
 }
 
-std::string line_for(const list_item& item, bool lengthy) {
+std::string line_for(const list_item& item, const ls_arguments& given) {
   const auto complete = item.version != 0;
   std::string line;
-  if (lengthy)
+  if (given.lengthy)
     line = padded(complete ? human_bytes(item.size) : "-", 9) + padded(complete ? std::to_string(item.version) : "-", 9) + "  "
            + (complete ? local_time(item.modified_ms) : "-               ") + "  ";
+  if (given.end_with_nul)
+    return line + item.key + '\0';
   line += printable(item.key);
-  if (item.pending && (lengthy || !complete))
+  if (item.pending && (given.lengthy || !complete))
     line += "  (" + progress_of(item) + ")";
   return line + "\n";
 }
 
-// Pages until there is no more.
+// Pages until there is no more, or nobody reads any more.
 template <class Each>
-result<void> each_item(client& store, const std::string& prefix, Each each) {
+result<void> each_item(const context& c, const ls_arguments& given, Each each) {
   std::string after;
   while (true) {
-    auto page = store.list(prefix, after, 4096);
+    auto page = c.store->list(given.prefix, after, 4096);
     if (!page)
       return fail(page.error());
-    if (page->empty())
+    if (page->empty() || c.out.is_closed())
       return {};
     for (const auto& item : *page)
-      each(item);
+      if (item.version != 0 || given.pending)
+        each(item);
     after = page->back().key;
   }
 }
 
-int list_as_json(context& c, const std::string& prefix) {
+int list_as_json(context& c, const ls_arguments& given) {
   // An error must find the output empty: everything is fetched before the first line is printed.
   std::string items;
   if (c.store) {
-    auto listed = each_item(*c.store, prefix, [&](const list_item& item) {
+    auto listed = each_item(c, given, [&](const list_item& item) {
       items += (items.empty() ? "\n" : ",\n") + dump(describe(item));
     });
     if (!listed)
@@ -62,17 +72,19 @@ int list_as_json(context& c, const std::string& prefix) {
   return 0;
 }
 
-int run_ls(context& c, const std::string& prefix, bool lengthy) {
+int run_ls(context& c, const ls_arguments& given) {
+  if (given.end_with_nul && c.out.use_json)
+    return c.out.failed("ls", {errc::invalid_argument, "-0 and --json exclude each other"});
   auto opened = open_for_reading(c);
   if (!opened)
     return c.out.failed("ls", opened.error());
   if (!*opened)
     c.out.note(nothing_stored_yet(c) + "; 'mutant put KEY FILE' makes one");
   if (c.out.use_json)
-    return list_as_json(c, prefix);
+    return list_as_json(c, given);
   if (!*opened)
     return 0;
-  auto listed = each_item(*c.store, prefix, [&](const list_item& item) { c.out.print(line_for(item, lengthy)); });
+  auto listed = each_item(c, given, [&](const list_item& item) { c.out.print(line_for(item, given)); });
   if (!listed)
     return c.out.failed("ls", listed.error());
   return 0;
@@ -101,11 +113,16 @@ json describe(const list_item& item) {
 
 command add_ls(CLI::App& root, const arguments& words) {
   auto* parser = root.add_subcommand("ls", "List keys");
-  auto prefix = std::make_shared<std::string>();
-  auto lengthy = std::make_shared<bool>(false);
-  parser->add_option("PREFIX", *prefix, "Only keys that begin like this")->type_name("");
-  parser->add_flag("-l,--long", *lengthy, "With size, version and time of change");
-  return {parser, [prefix, lengthy, &words](context& c) { return run_ls(c, words.resolve(*prefix), *lengthy); }};
+  auto given = std::make_shared<ls_arguments>();
+  parser->add_option("PREFIX", given->prefix, "Only keys that begin like this")->type_name("");
+  parser->add_flag("-l,--long", given->lengthy, "With size, version and time of change");
+  parser->add_flag("-0,--null", given->end_with_nul, "Keys as they are, each ended by a NUL instead of a line feed");
+  parser->add_flag("--pending", given->pending, "With keys that have only an unfinished upload");
+  return {parser, [given, &words](context& c) {
+            auto resolved = *given;
+            resolved.prefix = words.resolve(given->prefix);
+            return run_ls(c, resolved);
+          }};
 }
 
 }  // namespace mutant::cli

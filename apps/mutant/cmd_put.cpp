@@ -1,4 +1,5 @@
 // mutant put KEY [FILE|-]: stores a file, or what comes in on standard input.
+// mutant put KEY --from-command -- COMMAND…: stores what a command prints, if it succeeds.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -6,6 +7,8 @@
 #include <cerrno>
 
 #include "apps/mutant/commands.hpp"
+#include "apps/mutant/producer.hpp"
+#include "apps/mutant/signals.hpp"
 
 namespace mutant::cli {
 
@@ -13,10 +16,27 @@ namespace {
 
 struct put_arguments {
   std::string key;
-  std::string file = "-";
+  std::vector<std::string> words;   // a file, or none; or the command
   bool if_absent = false;
   std::string if_version;
+  bool from_command = false;
+  bool allow_empty = false;
+  bool snapshot = false;
+  bool verify = false;
+
+  std::string file() const { return words.empty() || from_command ? "-" : words.front(); }
 };
+
+result<void> check(const put_arguments& given) {
+  if (given.from_command && given.words.empty())
+    return fail(errc::invalid_argument, "--from-command wants a command: mutant put KEY --from-command -- tar c FOLDER");
+  if (!given.from_command && given.words.size() > 1)
+    return fail(errc::invalid_argument, "this was not expected: " + in_quotes(given.words[1]) + " (one FILE; a command goes "
+                                            "behind --from-command --)");
+  if (given.snapshot && given.file() == "-")
+    return fail(errc::invalid_argument, "--snapshot goes with a FILE: what a pipe gives has no size at the start");
+  return check_key(given.key);
+}
 
 result<std::optional<std::uint64_t>> condition(const put_arguments& given) {
   if (given.if_absent && !given.if_version.empty())
@@ -46,12 +66,21 @@ struct source {
     if (owned)
       ::close(descriptor);
   }
-  // Regular files are left to the client, which reads them in parallel.
-  bool is_regular() const {
+  mode_t type() const {
     struct stat info {};
-    return owned && ::fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode);
+    return ::fstat(descriptor, &info) == 0 ? info.st_mode & S_IFMT : 0;
   }
+  // Regular files are left to the client, which reads them in parallel.
+  bool is_regular() const { return owned && type() == S_IFREG; }
+  // One that somebody named is taken at its word; so is an empty file that was redirected.
+  bool may_be_empty() const { return type() == S_IFREG || (owned && type() == S_IFCHR); }
 };
+
+// Most likely a producer that failed, or none at all: a script whose first command was not found.
+error nothing_came(const std::string& from) {
+  return {errc::invalid_argument, "nothing at all came from " + from + "; nothing was stored, the key is as it was "
+                                  "(--allow-empty stores an empty value)"};
+}
 
 result<source> open_source(const context& c, const std::string& file) {
   if (file == "-") {
@@ -91,26 +120,59 @@ std::string summary_of(const std::string& key, const put_result& r) {
   return text;
 }
 
+// From a pipe, a terminal, a command.
+result<put_result> put_stream(context& c, const put_arguments& given, const source& from, put_settings settings) {
+  std::shared_ptr<const producer> command;
+  if (given.from_command) {
+    auto started = producer::start(given.words);
+    if (!started)
+      return fail(started.error());
+    command = std::move(*started);
+  }
+  const auto name = command ? in_quotes(given.words.front()) : from.name;
+  const auto allow_empty = given.allow_empty || (!command && from.may_be_empty());
+  settings.at_end = [command, name, allow_empty](std::uint64_t size_bytes) -> result<void> {
+    if (command)
+      if (auto good = command->succeeded(); !good)
+        return good;
+    return size_bytes == 0 && !allow_empty ? fail(nothing_came(name)) : result<void>();
+  };
+  auto stored = cancellable(
+      c, [&] { return c.store->put_descriptor(given.key, command ? command->output() : from.descriptor, name, settings); });
+  if (command)
+    command->stop();
+  if (!stored && command && was_interrupted())   // Ctrl-C ends the command, too, and it may be the first to say so
+    return fail(errc::cancelled, "interrupted; the key is as it was before");
+  return stored;
+}
+
+result<put_result> store(context& c, const put_arguments& given, const source& from, std::optional<std::uint64_t> when) {
+  auto bar = bar_for(c, printable(given.key));
+  put_settings settings;
+  settings.if_version = when;
+  settings.on_progress = bar.callback();
+  settings.verify = given.verify;
+  settings.may_grow = given.snapshot;
+  if (from.is_regular())
+    return cancellable(c, [&] { return c.store->put_file(given.key, given.file(), settings); });
+  if (given.snapshot)
+    return fail(errc::invalid_argument, "--snapshot goes with a regular file; " + from.name + " is not one");
+  return put_stream(c, given, from, std::move(settings));
+}
+
 int run_put(context& c, const put_arguments& given) {
   auto failed = [&](const error& e) { return c.out.failed("put " + in_quotes(given.key), e); };
   auto when = condition(given);
   if (!when)
     return failed(when.error());
-  if (auto good = check_key(given.key); !good)
+  if (auto good = check(given); !good)
     return failed(good.error());
-  auto from = open_source(c, given.file);
+  auto from = given.from_command ? result<source>(source(-1, {}, false)) : open_source(c, given.file());
   if (!from)
     return failed(from.error());
   if (auto opened = open_for_writing(c); !opened)
     return failed(opened.error());
-  auto stored = [&] {
-    auto bar = bar_for(c, printable(given.key));
-    const put_settings settings{*when, bar.callback()};
-    return cancellable(c, [&] {
-      return from->is_regular() ? c.store->put_file(given.key, given.file, settings)
-                                : c.store->put_descriptor(given.key, from->descriptor, from->name, settings);
-    });
-  }();
+  auto stored = store(c, given, *from, *when);
   if (!stored)
     return failed(stored.error());
   c.out.summary(summary_of(given.key, *stored));
@@ -125,13 +187,19 @@ command add_put(CLI::App& root, const arguments& words) {
   auto* parser = root.add_subcommand("put", "Store a file, or standard input, under a key");
   auto given = std::make_shared<put_arguments>();
   parser->add_option("KEY", given->key, "The key: 1 to 4096 bytes")->required()->type_name("");
-  parser->add_option("FILE", given->file, "What to store; - or nothing: standard input")->type_name("");
+  parser->add_option("FILE", given->words, "What to store; - or nothing: standard input")->type_name("");
   parser->add_flag("--if-absent", given->if_absent, "Only if the key is not there yet");
   parser->add_option("--if-version", given->if_version, "Only if the key has this version")->type_name("N");
+  parser->add_flag("--from-command", given->from_command,
+                   "Store what the command behind it prints, if that ends with exit code 0: --from-command -- COMMAND…");
+  parser->add_flag("--allow-empty", given->allow_empty, "Also if nothing at all comes from the pipe or command");
+  parser->add_flag("--snapshot", given->snapshot, "Of a FILE that grows: as long as it is at the start");
+  parser->add_flag("--verify", given->verify, "Read what would be kept of the value that is there, and write anew what is bad");
   return {parser, [given, &words](context& c) {
             auto resolved = *given;
             resolved.key = words.resolve(given->key);
-            resolved.file = words.resolve(given->file);
+            for (auto& word : resolved.words)
+              word = words.resolve(word);
             resolved.if_version = words.resolve(given->if_version);
             return run_put(c, resolved);
           }};

@@ -1,5 +1,9 @@
-// mutant rm KEY…: removes values. Each key is removed on its own; one that fails does not stop the others.
+// mutant rm KEY… | --stdin0: removes values. Each key is removed on its own; one that fails does not stop the others.
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
 
 #include "apps/mutant/commands.hpp"
 
@@ -27,6 +31,33 @@ result<std::optional<std::uint64_t>> check(const std::vector<std::string>& keys,
   return std::optional(*number);
 }
 
+// Names from standard input, each with a NUL behind it, as `ls -0` and `find -print0` give them.
+result<std::vector<std::string>> read_names() {
+  constexpr std::size_t max_bytes = std::size_t{256} << 20;
+  std::string text;
+  std::array<char, 65536> piece;
+  while (true) {
+    const auto n = ::read(STDIN_FILENO, piece.data(), piece.size());
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return fail(errno_error(errno, "reading the keys from standard input"));
+    if (n == 0)
+      break;
+    text.append(piece.data(), static_cast<std::size_t>(n));
+    if (text.size() > max_bytes)
+      return fail(errc::too_large, "more than 256 MiB of keys came from standard input; nothing was removed, give them in parts");
+  }
+  // What is cut off may be the name of something else.
+  if (!text.empty() && text.back() != '\0')
+    return fail(errc::invalid_argument, "the last key from standard input has no NUL behind it, as if it was cut off; nothing "
+                                        "was removed");
+  std::vector<std::string> names;
+  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1)
+    names.emplace_back(text.c_str() + at);
+  return names;
+}
+
 int run_rm(context& c, const std::vector<std::string>& keys, const std::string& version, bool wipe) {
   const auto subject = keys.size() == 1 ? "rm " + in_quotes(keys.front()) : std::string("rm");
   auto if_version = check(keys, version);
@@ -48,8 +79,9 @@ int run_rm(context& c, const std::vector<std::string>& keys, const std::string& 
     add_key(item, "key", key);
     if (done) {
       removed.push_back(item);
-      if (!use_json)
-        c.out.summary("removed " + printable(key));
+      c.out.use_json = use_json;
+      c.out.summary("removed " + printable(key));
+      c.out.use_json = false;
       continue;
     }
     const auto failed = c.out.failed("rm " + in_quotes(key), done.error());
@@ -78,13 +110,24 @@ command add_rm(CLI::App& root, const arguments& words) {
   auto keys = std::make_shared<std::vector<std::string>>();
   auto version = std::make_shared<std::string>();
   auto wipe = std::make_shared<bool>(false);
-  parser->add_option("KEY", *keys, "The keys")->required()->type_name("");
+  parser->add_option("KEY", *keys, "The keys")->type_name("");
   parser->add_option("--if-version", *version, "Only if the key, a single one, has this version")->type_name("N");
+  auto from_input = std::make_shared<bool>(false);
   parser->add_flag("--wipe", *wipe, "Blank the ciphertext, too");
-  return {parser, [keys, version, wipe, &words](context& c) {
+  parser->add_flag("--stdin0", *from_input, "The keys come on standard input, each ended by a NUL, as ls -0 prints them");
+  return {parser, [keys, version, wipe, from_input, &words](context& c) {
+            if (*from_input != keys->empty())
+              return c.out.failed("rm", {errc::invalid_argument, *from_input ? "--stdin0 and KEY exclude each other"
+                                                                             : "which keys? (see mutant rm --help)"});
             std::vector<std::string> resolved;
             for (const auto& key : *keys)
               resolved.push_back(words.resolve(key));
+            if (*from_input) {
+              auto names = read_names();
+              if (!names)
+                return c.out.failed("rm", names.error());
+              resolved = std::move(*names);
+            }
             return run_rm(c, resolved, words.resolve(*version), *wipe);
           }};
 }

@@ -93,6 +93,8 @@ void console::note(std::string_view text) const {
 }
 
 void console::summary(std::string_view line) {
+  if (accomplishments_++ == 0)
+    accomplished_ = line;
   if (!quiet && !use_json)
     print(std::string(line) + "\n");
 }
@@ -119,10 +121,16 @@ int console::failed(std::string_view subject, const error& e, json more) {
 
 int console::finish(int code) {
   flush();
-  if (output_errno_ == 0)
+  if (output_errno_ == 0 || (output_errno_ == EPIPE && code == 0 && accomplishments_ == 0))
     return code;
-  write_all(STDERR_FILENO, std::string("mutant: writing to standard output: ") + std::strerror(output_errno_)
-                               + (output_errno_ == EPIPE ? ": it was closed before everything was written\n" : "\n"));
+  auto text = std::string("mutant: writing to standard output: ") + std::strerror(output_errno_);
+  if (output_errno_ == EPIPE)
+    text += ": it was closed before everything was written";
+  if (accomplishments_ != 0)
+    text += "; but it is done: " + accomplished_;
+  if (accomplishments_ > 1)
+    text += ", and " + std::to_string(accomplishments_ - 1) + " more";
+  write_all(STDERR_FILENO, text + "\n");
   return code == 0 ? exit_code(errc::io_error) : code;
 }
 

@@ -32,7 +32,7 @@ class console {
 
   // Standard error, unless --quiet.
   void note(std::string_view text) const;
-  // A human summary on standard output, unless --quiet or --json.
+  // What was done, for people: on standard output, unless --quiet or --json. When nobody can be told there, finish() says it.
   void summary(std::string_view line);
   // Results on standard output.
   void print(std::string_view text);
@@ -41,7 +41,10 @@ class console {
   int failed(std::string_view subject, const error& e, json more = json::object());
   // Makes what was printed visible now.
   void flush();
-  // Writes what is left. The exit code: `code`, unless standard output has failed.
+  // Standard output takes no more: who only prints may stop.
+  bool is_closed() const noexcept { return output_errno_ != 0; }
+  // Writes what is left. The exit code: `code`, unless standard output has failed. Somebody who has read enough, and closed it
+  // (`ls | head`), is no failure of a command that only prints.
   int finish(int code);
 
   void interrupted() const noexcept;
@@ -54,6 +57,8 @@ class console {
   std::string pending_;
   std::atomic<bool> begun_ = false;  // something has reached standard output
   int output_errno_ = 0;
+  std::string accomplished_;         // the first summary
+  std::size_t accomplishments_ = 0;
 };
 
 }  // namespace mutant::cli

@@ -89,7 +89,7 @@ def test_a_put_is_interrupted():
             interrupted += 1
             pending = h.run("stat", "x", "--json").expect().json.get("pending")
             if pending:
-                assert b"pending" in h.run("ls", "-l").expect().out
+                assert b"pending" in h.run("ls", "-l", "--pending").expect().out
                 done = h.run("put", "x", source, "--json").expect().json
                 assert done["resumed"] and done["chunks_kept"] > 0, done
                 assert h.get("x") == b"beginning" + bytes(SIZE - 9)

@@ -110,7 +110,7 @@ class Home:
 
     # What most tests do most of the time.
     def put(self, key, value, *options):
-        return self.run("put", *options, "--", key, stdin=value).expect()
+        return self.run("put", *options, *(() if value else ("--allow-empty",)), "--", key, stdin=value).expect()
 
     def get(self, key):
         return self.run("get", "--", key).expect().out

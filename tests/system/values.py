@@ -65,7 +65,7 @@ def test_sizes_from_file_and_pipe():
             chunks = 0 if size <= 1024 else -(-size // CHUNK)
             source = h.path("source", value)
             for key, how in ((f"file {size}", {"file": source}), (f"pipe {size}", {"stdin": value})):
-                words = ["put", "--json", key] + ([how["file"]] if "file" in how else [])
+                words = ["put", "--json", "--allow-empty", key] + ([how["file"]] if "file" in how else [])
                 stored = h.run(*words, stdin=how.get("stdin")).expect().json
                 assert (stored["size"], stored["chunks_written"], stored["chunks_kept"]) == (size, chunks, 0), stored
                 assert h.get(key) == value, f"{key}: other bytes came back"
@@ -236,8 +236,8 @@ def test_renaming_and_removing():
 def test_json_is_one_document_for_every_command():
     with Home() as h:
         target = h.path("target")
-        for words in (["init"], ["put", "x"], ["ls"], ["ls", "-l"], ["stat", "x"], ["get", "x", target], ["mv", "x", "y"],
-                      ["stats"], ["sync"], ["rm", "y"], ["version"], ["purge"]):
+        for words in (["init"], ["put", "x", "/dev/null"], ["ls"], ["ls", "-l"], ["stat", "x"], ["get", "x", target],
+                      ["mv", "x", "y"], ["stats"], ["sync"], ["rm", "y"], ["version"], ["purge"]):
             assert isinstance(h.run(*words, "--json").expect().json, dict)
         for words, code in ((["get", "x", target], NOT_FOUND), (["stat", "x"], NOT_FOUND), (["init"], PRECONDITION),
                             (["rm", "x"], NOT_FOUND), (["frobnicate"], USAGE), (["put"], USAGE), ([], USAGE),
