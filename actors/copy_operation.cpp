@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "actors/ask.hpp"
+#include "actors/damage_memory.hpp"
 #include "core/index/ring.hpp"
 
 namespace mutant {
@@ -11,6 +12,15 @@ namespace {
 
 constexpr std::uint32_t keys_at_once = 1000;
 constexpr std::size_t addresses_at_once = 256;
+constexpr std::size_t max_damaged_keys = 10'000;
+
+// For a message: any bytes may be in a key.
+std::string shown(const std::string& key) {
+  constexpr std::size_t max_bytes = 100;
+  auto text = key.substr(0, max_bytes);
+  std::ranges::replace_if(text, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return "'" + text + (key.size() > max_bytes ? "…'" : "'");
+}
 
 std::string describe(pad_space space, const pad_ref& pad) {
   switch (space) {
@@ -69,53 +79,49 @@ void copy_operation_state::read_root() {
                 .then(
                     [this](opened_root& opened) {
                       // The same state as the pass before, and yet pads of it were not there: they will not come.
-                      if (moved && sequence == last_moved_sequence && opened.counter == root_there.counter)
+                      stands_still = moved && sequence == last_moved_sequence && opened.counter == root_there.counter;
+                      if (stands_still && !lost_is_data)
                         return fail_with({errc::index_corrupt, "the source lacks " + lost
                                                                    + ", which its index names. What could be copied is "
-                                                                     "copied; `get` tells which key it is"});
+                                                                     "copied"});
                       moved = opened.what.sequence > sequence;
                       last_moved_sequence = sequence;
                       root_there = std::move(opened);
                       data_pads.clear();
-                      list_keys({});
+                      each_value({},
+                                 [this](const std::string&, const found& what) {
+                                   collect(what, [this](const pad_ref& pad) { data_pads.push_back(pad); });
+                                 },
+                                 [this] { pads_listed(); });
                     },
                     failing());
           },
           failing());
 }
 
-void copy_operation_state::list_keys(std::string after) {
+void copy_operation_state::each_value(std::string after, key_visit visit, step then) {
   ask(self, options.from_index, options.timeout, list_atom_v, list_request{{}, std::move(after), keys_at_once})
-      .then([this](list_page& page) { find_pads(std::make_shared<const list_page>(std::move(page))); }, failing());
+      .then(
+          [this, visit, then](list_page& page) {
+            page.empty() ? then() : visit_page(std::make_shared<const list_page>(std::move(page)), visit, then);
+          },
+          failing());
 }
 
-void copy_operation_state::find_pads(std::shared_ptr<const list_page> page) {
-  if (page->empty())
-    return ask(self, options.from_index, options.timeout, count_atom_v)
-        .then(
-            [this](index_stats& now) {
-              if (now.sequence != sequence) {  // a writer in this very process
-                moved_on();
-                return pass();
-              }
-              std::ranges::sort(data_pads);
-              totals.data_pads = data_pads.size();
-              copy_all(pad_space::data, data_pads, [this] { copy_parts(); });
-            },
-            failing());
+void copy_operation_state::visit_page(std::shared_ptr<const list_page> page, key_visit visit, step then) {
   auto left = std::make_shared<std::size_t>(1);
-  auto answered = [this, page, left] {
+  auto answered = [this, page, left, visit, then] {
     if (--*left == 0 && !over)
-      list_keys(page->back().key);
+      each_value(page->back().key, visit, then);
   };
-  for (const auto& key : *page) {
-    if (key.chunks == 0 && !key.pending)
+  for (const auto& item : *page) {
+    if (item.chunks == 0 && !item.pending)
       continue;
     ++*left;
-    ask(self, options.from_index, options.timeout, find_atom_v, find_request{key.key, false})
+    ask(self, options.from_index, options.timeout, find_atom_v, find_request{item.key, false})
         .then(
-            [this, answered](found& what) {
-              collect(what);
+            [answered, visit, key = item.key](found& what) {
+              visit(key, what);
               answered();
             },
             failing());
@@ -123,11 +129,26 @@ void copy_operation_state::find_pads(std::shared_ptr<const list_page> page) {
   answered();
 }
 
-void copy_operation_state::collect(const found& what) {
-  const auto add = [this](const chunk_list& chunks) {
+void copy_operation_state::pads_listed() {
+  ask(self, options.from_index, options.timeout, count_atom_v)
+      .then(
+          [this](index_stats& now) {
+            if (now.sequence != sequence) {  // a writer in this very process
+              moved_on();
+              return pass();
+            }
+            std::ranges::sort(data_pads);
+            totals.data_pads = data_pads.size();
+            copy_all(pad_space::data, data_pads, [this] { copy_parts(); });
+          },
+          failing());
+}
+
+void copy_operation_state::collect(const found& what, const std::function<void(const pad_ref&)>& each) {
+  const auto add = [&each](const chunk_list& chunks) {
     for (const auto& c : chunks)
       if (!c.kept())
-        data_pads.push_back(c.pad);
+        each(c.pad);
   };
   if (what.complete && what.complete->chunks)
     add(*what.complete->chunks);
@@ -180,7 +201,7 @@ void copy_operation_state::copy_root() {
   copy_all(pad_space::root, {{0, root_there.counter}}, [this] {
     if (moved)
       return pass();
-    options.read_back ? read_back() : finish();
+    name_damaged([this] { options.read_back ? read_back() : finish(); });
   });
 }
 
@@ -208,6 +229,8 @@ void copy_operation_state::next_items() {
   const auto& there = have[static_cast<std::size_t>(space)];
   std::vector<pad_ref> batch;
   for (; next_todo < todo.size() && batch.size() < addresses_at_once; ++next_todo) {
+    if (space == pad_space::data && bad.contains(todo[next_todo]))
+      continue;
     const auto at = there.find(todo[next_todo].number);
     if (reading_back || at == there.end() || at->second != todo[next_todo].counter)
       batch.push_back(todo[next_todo]);
@@ -240,9 +263,54 @@ void copy_operation_state::item_done() {
 
 // The source holds something else there by now. What the index says next is what counts.
 void copy_operation_state::moved_on(const std::string& what) {
-  if (!moved)
+  if (!moved) {
     lost = what;
+    lost_is_data = space == pad_space::data;
+  }
   moved = true;
+}
+
+// The source does not hold this version of the pad. Usually it has gone on; where it has not, that is damage.
+void copy_operation_state::not_as_named(const item& what, error e) {
+  if (stands_still && what.space == pad_space::data)
+    return unreadable(what, {errc::corrupt_record, "it is missing: " + e.message});
+  moved_on(describe(what.space, what.pad));
+  item_done();
+}
+
+// A record of the source that cannot be read or is not whole.
+void copy_operation_state::unreadable(const item& what, error e) {
+  if (over)
+    return;
+  if (what.space != pad_space::data || !says_unreadable(e.code))
+    return fail_with(explain(what, false, std::move(e)));
+  bad.insert(what.pad);
+  if (options.skip_damaged)
+    return item_done();
+  if (bad.size() > 1)   // the first one is being named
+    return;
+  name_damaged([this, what, e] {
+    auto named = explain(what, false, e);
+    for (const auto& key : totals.damaged_keys)
+      named.message += ". It is of the key " + shown(key);
+    named.message += ". Put that value again, or copy all the others with --skip-damaged";
+    fail_with(std::move(named));
+  });
+}
+
+// Finds the keys of the bad pads.
+void copy_operation_state::name_damaged(step then) {
+  totals.damaged_pads = bad.size();
+  if (bad.empty())
+    return then();
+  each_value({},
+             [this](const std::string& key, const found& what) {
+               auto is_hit = false;
+               collect(what, [&](const pad_ref& pad) { is_hit = is_hit || bad.contains(pad); });
+               if (is_hit && totals.damaged_keys.size() < max_damaged_keys)
+                 totals.damaged_keys.push_back(key);
+             },
+             then);
 }
 
 void copy_operation_state::copy(const item& what) {
@@ -283,7 +351,10 @@ void copy_operation_state::compare(const item& what, const bytes& there) {
             fail_with({errc::version_mismatch, "the target holds another version of " + describe(what.space, what.pad)
                                                    + " than the source: somebody has written to it. Copy to an empty place"});
           },
-          [this, what](caf::error& cause) { fail_with(explain(what, false, from_caf(cause))); });
+          [this, what](caf::error& cause) {
+            auto e = from_caf(cause);
+            e.code == errc::pad_not_found ? not_as_named(what, std::move(e)) : unreadable(what, std::move(e));
+          });
 }
 
 void copy_operation_state::transfer(const item& what) {
@@ -291,18 +362,13 @@ void copy_operation_state::transfer(const item& what) {
       .then(
           [this, what](bytes& record) {
             auto header = verify_head(record, what.address);
-            if (header && header->counter != what.pad.counter) {
-              moved_on(describe(what.space, what.pad));
-              return item_done();
-            }
+            if (header && header->counter != what.pad.counter)
+              return not_as_named(what, {errc::corrupt_record, "another version is in its place"});
             deliver(what, std::move(record));
           },
           [this, what](caf::error& cause) {
             auto e = from_caf(cause);
-            if (e.code != errc::pad_not_found)
-              return fail_with(explain(what, false, std::move(e)));
-            moved_on(describe(what.space, what.pad));
-            item_done();
+            e.code == errc::pad_not_found ? not_as_named(what, std::move(e)) : unreadable(what, std::move(e));
           });
 }
 
@@ -313,7 +379,7 @@ void copy_operation_state::deliver(const item& what, bytes record) {
       .then(
           [this, what, record](verify_result& verdict) mutable {
             if (!verdict.front())
-              return fail_with(explain(what, false, verdict.front().error()));
+              return unreadable(what, verdict.front().error());
             const auto size = record.size();
             ask(self, options.to, options.timeout, put_atom_v, std::move(record))
                 .then([this, what, size](done) { arrived(what, size, false); },

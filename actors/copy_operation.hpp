@@ -9,12 +9,16 @@
 // What is there already is left alone (both headers are compared), so that a copy that was cut off, or one that is to catch
 // up, goes on where it is. Every record is verified on its way (hash and signature).
 //
+// A value's pad that cannot be read ends the copy and names the keys that it is of; or it is left out (skip_damaged): then those
+// values lack it in the copy, too, and the result names them. Damage to the index always ends the copy.
+//
 // The target must be empty, or an older copy of this very store: then its last commit is still in the source's log, or is the
 // one that we left there, as the memory says. Whoever wrote to the target since is noticed before anything is changed:
 // version_mismatch. The target is nobody's to use until the copy is done.
 #pragma once
 
 #include <deque>
+#include <set>
 #include <unordered_map>
 
 #include "actors/interfaces.hpp"
@@ -30,6 +34,7 @@ struct copy_options {
   decoder_actor decoders;
   verifier_actor verifiers;
   std::string memory_path;           // files that remember the copy begin with this; empty: none
+  bool skip_damaged = false;         // go on without pads of values that cannot be read
   bool read_back = false;            // in the end everything is read from the target, and verified
   std::size_t window = 16;           // pads under way
   unsigned max_passes = 100;
@@ -45,6 +50,8 @@ struct copy_result {
   std::uint64_t kept_records = 0;    // were there already
   std::uint64_t read_back = 0;
   unsigned passes = 0;
+  std::uint64_t damaged_pads = 0;    // left out
+  std::vector<std::string> damaged_keys;   // whose values lack them; the first ten thousand
 };
 
 // Answers the one message when all is copied; then it is over. index_corrupt, corrupt_record: the source is damaged, and
@@ -78,9 +85,12 @@ struct copy_operation_state {
   void start(caf::typed_response_promise<copy_result> p);
   void pass();
   void read_root();
-  void list_keys(std::string after);
-  void find_pads(std::shared_ptr<const list_page> page);
-  void collect(const found& what);
+  using key_visit = std::function<void(const std::string&, const found&)>;
+  // What the index has under every key that has pads.
+  void each_value(std::string after, key_visit visit, step then);
+  void visit_page(std::shared_ptr<const list_page> page, key_visit visit, step then);
+  void pads_listed();
+  static void collect(const found& what, const std::function<void(const pad_ref&)>& each);
   // Copies the items of one space, `window` at a time; `then` when all are there or seen to have moved on.
   void copy_all(pad_space space, std::vector<pad_ref> pads, step then);
   void next_items();
@@ -90,6 +100,9 @@ struct copy_operation_state {
   void deliver(const item& what, bytes record);
   void arrived(const item& what, std::size_t size_bytes, bool was_there);
   void moved_on(const std::string& what = "something");
+  void not_as_named(const item& what, error e);
+  void unreadable(const item& what, error e);
+  void name_damaged(step then);
   void item_done();
   void copy_parts();
   void copy_ring();
@@ -121,9 +134,12 @@ struct copy_operation_state {
   index_actor target_index;
   bool moved = false;                             // the source went on: what was found missing will come with the next pass
   std::uint64_t last_moved_sequence = 0;
+  bool stands_still = false;                      // something was missing, and the source has not gone on since
   std::string lost;                               // the first that was found missing
+  bool lost_is_data = false;
   std::vector<pad_ref> data_pads;                 // that the index names
   // of all passes
+  std::set<pad_ref> bad;                          // data pads that cannot be read
   std::array<std::unordered_map<std::uint64_t, std::uint64_t>, 4> have;   // by space: number -> counter in the target
   // copy_all
   pad_space space = pad_space::data;

@@ -121,6 +121,7 @@ result<store_copy> store_copy::open(store_copy_options options) {
   o.verifiers = p->keep(spawn_verifier_pool(system, threads));
   o.memory_path = options.memory_path;
   o.read_back = options.read_back;
+  o.skip_damaged = options.skip_damaged;
   o.window = options.window;
   o.timeout = p->timeout();
   p->operation = start(system, copy_operation, o);

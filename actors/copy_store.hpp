@@ -18,6 +18,7 @@ struct store_copy_options {
   remote_store_options remote;
   std::string memory_path;             // copy_options::memory_path
   bool read_back = false;
+  bool skip_damaged = false;
   std::size_t window = 16;             // pads under way
   std::size_t threads = 0;             // for verifying; 0: one per core
 };

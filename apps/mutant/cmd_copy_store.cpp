@@ -12,6 +12,7 @@ struct copy_arguments {
   std::string from;
   std::string to;
   bool read_back = false;
+  bool skip_damaged = false;
 };
 
 // The same for the same place, however a directory is written.
@@ -40,14 +41,16 @@ result<store_stats> look_at(context& c, const store_url& url, const seed& owner)
   return stats;
 }
 
-result<copy_result> copy(context& c, const seed& owner, const store_url& from, const store_url& to, bool read_back) {
+result<copy_result> copy(context& c, const seed& owner, const store_url& from, const store_url& to,
+                         const copy_arguments& given) {
   store_copy_options options;
   options.owner = owner;
   options.from = to_string(from);
   options.to = to_string(to);
   options.tls = c.where.tls;
   options.remote.unreachable_after = c.where.connect_timeout;
-  options.read_back = read_back;
+  options.read_back = given.read_back;
+  options.skip_damaged = given.skip_damaged;
   options.threads = c.where.threads;
   const auto id = hash_of(as_byte_view(place_of(from) + " -> " + place_of(to)));
   options.memory_path = c.where.home + "/cache/copy-" + to_hex(byte_view(id).first(8));
@@ -59,20 +62,48 @@ result<copy_result> copy(context& c, const seed& owner, const store_url& from, c
   return work->run(bar.callback());
 }
 
-void report(context& c, const copy_result& r, const std::string& to) {
+error damage_of(const copy_result& r) {
+  constexpr std::size_t max_named = 20;
+  error e{errc::corrupt_record, counted(r.damaged_pads, "pad") + " of the source could not be read; these values are incomplete "
+                                "in the copy, too:"};
+  for (std::size_t i = 0; i < r.damaged_keys.size() && i < max_named; ++i)
+    e.message += " " + in_quotes(r.damaged_keys[i]);
+  if (r.damaged_keys.size() > max_named)
+    e.message += " and " + std::to_string(r.damaged_keys.size() - max_named) + " more (--json names them)";
+  return e;
+}
+
+json to_json(const copy_result& r, const std::string& to) {
+  json out = {{"store", to},
+              {"sequence", r.sequence},
+              {"keys", r.keys},
+              {"data_pads", r.data_pads},
+              {"copied_records", r.copied_records},
+              {"copied_bytes", r.copied_bytes},
+              {"kept_records", r.kept_records},
+              {"read_back", r.read_back},
+              {"passes", r.passes}};
+  if (r.damaged_pads == 0)
+    return out;
+  out["damaged_pads"] = r.damaged_pads;
+  out["damaged"] = json::array();
+  for (const auto& key : r.damaged_keys) {
+    json item;
+    add_key(item, "key", key);
+    out["damaged"].push_back(std::move(item));
+  }
+  return out;
+}
+
+int report(context& c, const copy_arguments& given, const copy_result& r, const std::string& to) {
   c.out.summary(to + " is a copy at commit " + std::to_string(r.sequence) + ", " + counted(r.keys, "key") + ": "
                 + counted(r.copied_records, "record") + " copied (" + human_bytes(r.copied_bytes) + "), "
                 + std::to_string(r.kept_records) + " were there" + (r.read_back != 0 ? ", all read back" : ""));
+  if (r.damaged_pads != 0)
+    return c.out.failed("copy-store " + in_quotes(given.from) + " " + in_quotes(given.to), damage_of(r), to_json(r, to));
   if (c.out.use_json)
-    c.out.document({{"store", to},
-                    {"sequence", r.sequence},
-                    {"keys", r.keys},
-                    {"data_pads", r.data_pads},
-                    {"copied_records", r.copied_records},
-                    {"copied_bytes", r.copied_bytes},
-                    {"kept_records", r.kept_records},
-                    {"read_back", r.read_back},
-                    {"passes", r.passes}});
+    c.out.document(to_json(r, to));
+  return 0;
 }
 
 int run_copy_store(context& c, const copy_arguments& given) {
@@ -100,7 +131,7 @@ int run_copy_store(context& c, const copy_arguments& given) {
     return failed(ready.error());
   if (auto source = look_at(c, *from, *owner); !source)
     return failed(source.error());
-  auto copied = copy(c, *owner, *from, *to, given.read_back);
+  auto copied = copy(c, *owner, *from, *to, given);
   if (!copied)
     return failed(copied.error());
   auto target = look_at(c, *to, *owner);
@@ -108,8 +139,7 @@ int run_copy_store(context& c, const copy_arguments& given) {
     return failed({target.error().code, "the copy was made, but does not open: " + target.error().message});
   if (target->index.sequence != copied->sequence || target->index.totals.keys != copied->keys)
     return failed({errc::version_mismatch, "the copy was made, but somebody has written to it already"});
-  report(c, *copied, to_string(*to));
-  return 0;
+  return report(c, given, *copied, to_string(*to));
 }
 
 }  // namespace
@@ -122,8 +152,10 @@ command add_copy_store(CLI::App& root, const arguments& words) {
       ->required()
       ->type_name("");
   parser->add_flag("--read-back", given->read_back, "In the end, read and verify all of the copy");
+  parser->add_flag("--skip-damaged", given->skip_damaged, "Go on without pads of values that cannot be read, and name the keys");
   return {parser, [given, &words](context& c) {
-            return run_copy_store(c, {words.resolve(given->from), words.resolve(given->to), given->read_back});
+            return run_copy_store(c,
+                                  {words.resolve(given->from), words.resolve(given->to), given->read_back, given->skip_damaged});
           }};
 }
 

@@ -34,6 +34,7 @@ struct copy_fixture : fixture {
     o.verifiers = verifiers;
     o.memory_path = memory_path;
     o.read_back = read_back;
+    o.skip_damaged = skip_damaged;
     o.window = 3;
     return det.system().spawn(copy_operation, o);
   }
@@ -70,6 +71,7 @@ struct copy_fixture : fixture {
   index_actor index;      // the source's, of one who writes to it
   std::string memory_path;
   bool read_back = false;
+  bool skip_damaged = false;
 };
 
 }  // namespace
@@ -192,7 +194,7 @@ BOOST_AUTO_TEST_CASE(damage_in_the_source_is_named_and_not_copied) {
   f.broken.clear();
   f.missing.insert(f.data_pad(2));
   e = f.refused();
-  BOOST_CHECK_EQUAL(name_of(e.code), name_of(errc::index_corrupt));
+  BOOST_CHECK_EQUAL(name_of(e.code), name_of(errc::corrupt_record));
   BOOST_CHECK(e.message.find("data pad 2") != std::string::npos);
   f.missing.clear();
   f.copied();
@@ -203,6 +205,46 @@ BOOST_AUTO_TEST_CASE(where_nothing_is_stored_there_is_nothing_to_copy) {
   copy_fixture f;
   BOOST_CHECK_EQUAL(name_of(f.refused().code), name_of(errc::key_not_found));
   BOOST_CHECK_EQUAL(f.target_engine->stats()->pads, 0u);
+}
+
+// Flipped or missing, one pad or many: the keys are named, and all else arrives.
+BOOST_AUTO_TEST_CASE(damaged_values_are_named_and_the_rest_can_be_copied) {
+  for (const auto gone : {false, true})
+    for (const auto hit : {1u, 3u}) {
+      copy_fixture f;
+      for (const auto* key : {"a", "b", "c", "d"})
+        f.change(key, std::string("the value of several pads, of ") + key);
+      std::vector<std::string> damaged;
+      for (unsigned i = 0; i < hit; ++i) {
+        const std::string key(1, static_cast<char>('b' + i));
+        const auto there = f.get<found>(f.index, find_atom_v, find_request{key, false});
+        const auto address = f.data_pad((*there.complete->chunks)[i].pad.number);
+        if (gone)
+          f.missing.insert(address);
+        else
+          f.damage(address, record_header_bytes + 30);
+        damaged.push_back(key);
+      }
+      const auto stopped = f.refused();
+      BOOST_CHECK_EQUAL(name_of(stopped.code), name_of(errc::corrupt_record));
+      BOOST_CHECK_MESSAGE(stopped.message.find("of the key '") != std::string::npos, stopped.message);
+      f.skip_damaged = f.read_back = true;
+      const auto result = f.copied();
+      BOOST_CHECK_EQUAL(result.damaged_pads, hit);
+      BOOST_CHECK_EQUAL_COLLECTIONS(result.damaged_keys.begin(), result.damaged_keys.end(), damaged.begin(), damaged.end());
+      auto how = f.small_get(f.index_of_target());
+      how.pads = f.target;
+      for (const std::string key : {"a", "b", "c", "d"}) {
+        const auto whole = f.value_of(how, key) == "the value of several pads, of " + key;
+        BOOST_CHECK_EQUAL(whole, std::ranges::find(damaged, key) == damaged.end());
+      }
+      // Whole again, it is copied as if nothing had been.
+      f.missing.clear();
+      f.broken.clear();
+      f.skip_damaged = false;
+      f.copied();
+      BOOST_CHECK_EQUAL(f.copy(), f.source());
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
