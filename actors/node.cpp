@@ -141,7 +141,7 @@ void node_state::verified(write w, const result<record_header>& verdict) {
 }
 
 void node_state::admit(write w, const record_header& header) {
-  if (kept_bytes() + w.record.size() <= options.max_bytes)
+  if (kept_bytes() + w.record.size() <= limit_for(w.record.size()))
     return store(std::move(w));
   // That may be old news, or the write may replace a record that is as large.
   auto held = std::make_shared<write>(std::move(w));
@@ -157,13 +157,19 @@ void node_state::admit(write w, const record_header& header) {
           [this, held](caf::error& e) { finish(*held, from_caf(e)); });
 }
 
+std::uint64_t node_state::limit_for(std::uint64_t added_bytes) const {
+  constexpr std::uint64_t max_reserve_bytes = 16u << 20, small_bytes = 64u << 10;
+  const auto reserve = std::min(options.max_bytes / 16, max_reserve_bytes);
+  return options.max_bytes + (added_bytes < small_bytes ? reserve * (small_bytes - added_bytes) / small_bytes : 0);
+}
+
 void node_state::admit_exactly(write w, const record_header& header) {
   const auto size = w.record.size();
-  if (kept_bytes() + size <= options.max_bytes)
+  if (kept_bytes() + size <= limit_for(size))
     return store(std::move(w));
   auto held = std::make_shared<write>(std::move(w));
   const auto decide = [this, held, size](std::uint64_t replaced_bytes) {
-    if (size <= replaced_bytes || kept_bytes() + (size - replaced_bytes) <= options.max_bytes)
+    if (size <= replaced_bytes || kept_bytes() + (size - replaced_bytes) <= limit_for(size - replaced_bytes))
       return store(std::move(*held));
     finish(*held, error{errc::store_full, "the node keeps " + std::to_string(kept_bytes()) + " bytes of records and may keep "
                                               + std::to_string(options.max_bytes)

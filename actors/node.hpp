@@ -21,7 +21,8 @@ struct node_options {
   pad_store_actor store;
   std::size_t verifiers = 0;                          // 0: one per core
   std::uint64_t max_pending_bytes = 256u << 20;       // at least 8 MiB
-  std::uint64_t max_bytes = 0;                        // of all records that the store may come to keep; 0: no limit
+  std::uint64_t max_bytes = 0;                        // of all records that the store may come to keep; 0: no limit.
+                                                      // Small ones may go beyond: see node_state::limit_for
   bool detached = true;                               // false: verifiers on the scheduler's threads, for deterministic tests
 
   result<void> validate() const;
@@ -55,6 +56,9 @@ struct node_state {
   // Below max_bytes a write is stored at once; near it the store is asked first.
   void admit(write w, const record_header& header);
   void admit_exactly(write w, const record_header& header);
+  // What a write that adds so many bytes may bring the store to. A removal is a record of some hundred bytes, and must have its
+  // place when values have taken all of max_bytes: so a reserve is left to small records, the more of it the smaller they are.
+  std::uint64_t limit_for(std::uint64_t added_bytes) const;
   void store(write w);
   void finish(write& w, const std::optional<error>& e);
   void client_down(const caf::actor_addr& who);

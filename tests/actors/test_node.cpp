@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(a_node_keeps_no_more_than_it_may_but_lets_owners_replace_an
   auto client = system.remote({server.port()});
   for (std::uint64_t pad = 0; pad < 10; ++pad)
     REQUIRE_OK(system.put(client, record(pad, 1, 100'000)));
-  auto full = system.put(client, record(10, 1, 300));
+  auto full = system.put(client, record(10, 1, 70'000));
   BOOST_REQUIRE(!full);
   BOOST_CHECK(full.error().code == errc::store_full);
   REQUIRE_OK(system.put(client, record(3, 2, 100'000)));
@@ -228,6 +228,22 @@ BOOST_AUTO_TEST_CASE(a_node_keeps_no_more_than_it_may_but_lets_owners_replace_an
   REQUIRE_OK(system.erase(client, blank(6, 2)));
   REQUIRE_OK(system.put(client, record(11, 1, 100'000)));
   BOOST_CHECK_LE(system.stats(client)->record_bytes, 1'000'000u);
+}
+
+// Removing a value takes a record of its own: there must be a place for that, whatever values have taken.
+BOOST_AUTO_TEST_CASE(a_full_node_has_room_for_small_records_but_not_without_end) {
+  auto server = serve(system.memory(), [](auto& o) { o.node.max_bytes = 1'000'000; });
+  auto client = system.remote({server.port()});
+  std::uint64_t pad = 0;
+  for (std::size_t size : {100'000u, 30'000u, 5'000u, 1'000u}) {
+    while (system.put(client, record(pad, 1, size)))
+      ++pad;
+    REQUIRE_OK(system.put(client, record(pad++, 1, 300)));
+  }
+  while (pad < 5000 && system.put(client, record(pad, 1, 300)))
+    ++pad;
+  BOOST_CHECK(system.put(client, record(pad, 1, 300)).error().code == errc::store_full);
+  BOOST_CHECK_LE(system.stats(client)->record_bytes, 1'000'000u + 62'500u);
 }
 
 // -- what comes over the wire ------------------------------------------------------------------------------------------------
