@@ -76,8 +76,8 @@ struct client::parts {
   }
 
   result<put_result> put(std::string key, value_source source, const put_settings& settings) {
-    return operate<put_result>(put_atom_v, put_request{std::move(key), std::move(source), settings.if_version, {}, settings.verify},
-                               settings.on_progress);
+    put_request request{std::move(key), std::move(source), settings.if_version, {}, settings.verify};
+    return operate<put_result>(put_atom_v, std::move(request), settings.on_progress);
   }
 
   result<get_result> get(std::string key, value_sink sink, const get_settings& settings) {

@@ -9,8 +9,8 @@
 // What is there already is left alone (both headers are compared), so that a copy that was cut off, or one that is to catch
 // up, goes on where it is. Every record is verified on its way (hash and signature).
 //
-// A value's pad that cannot be read ends the copy and names the keys that it is of; or it is left out (skip_damaged): then those
-// values lack it in the copy, too, and the result names them. Damage to the index always ends the copy.
+// A value's pad that cannot be read ends the copy and names the keys that it is of; or it is left out (skip_damaged): then
+// those values lack it in the copy, too, and the result names them. Damage to the index always ends the copy.
 //
 // The target must be empty, or an older copy of this very store: then its last commit is still in the source's log, or is the
 // one that we left there, as the memory says. Whoever wrote to the target since is noticed before anything is changed:

@@ -377,7 +377,8 @@ void put_operation_state::contested(std::uint64_t number, std::uint64_t stored_c
   s.sent = false;
   if (++s.pad_changes > options.max_pad_changes)
     return fail_with({errc::pad_conflict, "chunk " + std::to_string(number) + " met " + std::to_string(s.pad_changes)
-                                              + " pads in a row that other writers hold, or that are damaged; run purge, then put it again"});
+                                              + " pads in a row that other writers hold, or that are damaged; run purge, then "
+                                                "put it again"});
   want_pad(number);
 }
 

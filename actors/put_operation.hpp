@@ -4,8 +4,9 @@
 // Memory: at most `window` chunks are under way, each with one sealed record (and, from a stream, its plaintext).
 // A large value is recorded as an upload while it goes on (every checkpoint_chunks chunks), so that it can be resumed; an
 // unchanged chunk of the value that it replaces is kept, not written, if it can be read: a chunk that the damage memory knows
-// is written anew, of others the store must show the header, and where one of a value's chunks is known to be bad, or the request
-// says so, all that would be kept are read. A write that meets another writer's record takes another pad. Cancelled by cancel_atom, or when the asking actor goes down.
+// is written anew, of others the store must show the header, and where one of a value's chunks is known to be bad, or the
+// request says so, all that would be kept are read. A write that meets another writer's record takes another pad. Cancelled by
+// cancel_atom, or when the asking actor goes down.
 #pragma once
 
 #include <deque>

@@ -64,8 +64,8 @@ result<copy_result> copy(context& c, const seed& owner, const store_url& from, c
 
 error damage_of(const copy_result& r) {
   constexpr std::size_t max_named = 20;
-  error e{errc::corrupt_record, counted(r.damaged_pads, "pad") + " of the source could not be read; these values are incomplete "
-                                "in the copy, too:"};
+  error e{errc::corrupt_record, counted(r.damaged_pads, "pad") + " of the source could not be read; these values are "
+                                "incomplete in the copy, too:"};
   for (std::size_t i = 0; i < r.damaged_keys.size() && i < max_named; ++i)
     e.message += " " + in_quotes(r.damaged_keys[i]);
   if (r.damaged_keys.size() > max_named)
@@ -152,10 +152,12 @@ command add_copy_store(CLI::App& root, const arguments& words) {
       ->required()
       ->type_name("");
   parser->add_flag("--read-back", given->read_back, "In the end, read and verify all of the copy");
-  parser->add_flag("--skip-damaged", given->skip_damaged, "Go on without pads of values that cannot be read, and name the keys");
+  parser->add_flag("--skip-damaged", given->skip_damaged, "Go on without pads of values that cannot be read; name the keys");
   return {parser, [given, &words](context& c) {
-            return run_copy_store(c,
-                                  {words.resolve(given->from), words.resolve(given->to), given->read_back, given->skip_damaged});
+            auto resolved = *given;
+            resolved.from = words.resolve(given->from);
+            resolved.to = words.resolve(given->to);
+            return run_copy_store(c, resolved);
           }};
 }
 

@@ -46,7 +46,7 @@ result<std::vector<std::string>> read_names() {
       break;
     text.append(piece.data(), static_cast<std::size_t>(n));
     if (text.size() > max_bytes)
-      return fail(errc::too_large, "more than 256 MiB of keys came from standard input; nothing was removed, give them in parts");
+      return fail(errc::too_large, "more than 256 MiB of keys came from standard input; nothing was removed");
   }
   // What is cut off may be the name of something else.
   if (!text.empty() && text.back() != '\0')

@@ -146,7 +146,8 @@ BOOST_AUTO_TEST_CASE(a_resumed_upload_is_believed_no_more_than_a_value) {
       put_again(key, changed(value), kind);   // then the upload has kept chunks, too
     auto left = 9 + static_cast<int>(random() % 6);
     door->refuse = [this, &left](pad_op op, const pad_address& a) {
-      return op == pad_op::put && data_pads.contains(a) && --left < 0 ? std::optional(error{errc::store_full, "full"}) : std::nullopt;
+      const auto is_full = op == pad_op::put && data_pads.contains(a) && --left < 0;
+      return is_full ? std::optional(error{errc::store_full, "full"}) : std::nullopt;
     };
     const auto cut_off = ask_put_of(key, value, kind, false);
     det.run_until([&] { return !cut_off->pending(); });
