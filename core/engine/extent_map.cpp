@@ -55,7 +55,7 @@ error extent_map::failed(int code, std::uint32_t segment) const {
 }
 
 error extent_map::contradiction(block_range range, const char* what) const {
-  return {errc::io_error, "the free space of " + store_format::segment_file_name(range.segment) + " in the store "
+  return {errc::store_damaged, "the free space of " + store_format::segment_file_name(range.segment) + " in the store "
                               + env_->directory() + " contradicts itself at block " + std::to_string(range.first) + " ("
                               + what + "); restore the store from a copy"};
 }

@@ -1,7 +1,7 @@
 // Which blocks of which segment are free, as LMDB holds it. Every function works inside the caller's transaction, so that a
 // pad's extent and the free space change together or not at all. store_format.hpp has the shape.
 //
-// Errors: io_error when the tables contradict themselves (a block freed twice), and what LMDB says.
+// Errors: store_damaged when the tables contradict themselves (a block freed twice), and what LMDB says.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The embedded store: records in LMDB, long payloads in segment files. store_format.hpp has the shape, segment_writer.hpp
-// the argument for why nothing is lost or torn.
+// Writing to the embedded store: records in LMDB, long payloads in segment files. store_format.hpp has the shape,
+// segment_writer.hpp the argument for why nothing is lost or torn; store_reader.hpp reads.
 //
 // A batch is one LMDB write transaction, from its first put to its commit: puts are checked against exactly what the commit
 // will replace, and other processes wait meanwhile. The thread that puts must commit. When an operation breaks the batch the
@@ -12,9 +12,9 @@
 
 #include "core/engine/engine.hpp"
 #include "core/engine/lmdb_env.hpp"
+#include "core/engine/lmdb_writer.hpp"
 #include "core/engine/segment_reader.hpp"
 #include "core/engine/segment_writer.hpp"
-#include "core/engine/store_directory.hpp"
 #include "core/engine/write_rule.hpp"
 #include "core/record.hpp"
 
@@ -34,7 +34,7 @@ struct stored_pad {
   std::size_t record_bytes() const noexcept { return record_header_bytes + header.payload_bytes; }
 };
 
-class lmdb_engine final : public pad_engine {
+class lmdb_engine final : public lmdb_writer {
  public:
   lmdb_engine(std::shared_ptr<lmdb_env> env, const lmdb_options& options);
   ~lmdb_engine() override { abandon(); }
@@ -43,9 +43,6 @@ class lmdb_engine final : public pad_engine {
   result<void> erase(const bytes& blank) override;
   result<void> commit() override;
   result<std::uint64_t> trim() override;
-  result<bytes> get(const pad_address& address) override;
-  result<bytes> head(const pad_address& address) override;
-  result<engine_stats> stats() override;
 
  private:
   struct open_batch {
@@ -86,6 +83,8 @@ std::string lmdb_engine::name_of_pad(const pad_address& address) const {
 }
 
 result<std::optional<stored_pad>> lmdb_engine::find(MDB_txn* txn, const pad_address& address) const {
+  if (auto sound = env_->check_pad(address); !sound)
+    return fail(sound.error());
   auto key = to_val(address);
   MDB_val value{};
   auto code = mdb_get(txn, env_->pads_database(), &key, &value);
@@ -98,9 +97,10 @@ result<std::optional<stored_pad>> lmdb_engine::find(MDB_txn* txn, const pad_addr
   if (!header && header.error().code == errc::unsupported)
     return fail(errc::unsupported, name_of_pad(address) + ": " + header.error().message);
   stored_pad found{header.value_or(record_header{}), view, std::nullopt};
-  if (header && view.size() == found.record_bytes())
+  if (header && header->address == address && view.size() == found.record_bytes())
     return found;
-  if (!header || view.size() != extent_value_bytes || header->payload_bytes < store_format::least_segment_payload_bytes)
+  if (!header || header->address != address || view.size() != extent_value_bytes
+      || header->payload_bytes < store_format::least_segment_payload_bytes)
     return fail(errc::corrupt_record, name_of_pad(address) + " is damaged on disk");
   std::memcpy(&found.where.emplace(), view.data() + record_header_bytes, sizeof(extent));
   return found;
@@ -118,8 +118,10 @@ result<void> lmdb_engine::begin() {
   if (!txn)
     return broken(txn.error());
   auto meta = env_->load_meta(txn->handle());
-  if (!meta || !*meta)
-    return broken(meta ? error{errc::io_error, "the store " + env_->directory() + " has lost its meta record"} : meta.error());
+  if (!meta)
+    return broken(meta.error());
+  if (!*meta)
+    return broken({errc::store_damaged, "the store " + env_->directory() + " has lost its meta record"});
   batch_.emplace(open_batch{std::move(*txn), **meta});
   return {};
 }
@@ -134,7 +136,7 @@ void lmdb_engine::abandon() {
 result<void> lmdb_engine::broken(error cause) {
   // To who writes, corrupt_record says that the new record is malformed; here it is the stored one that is damaged.
   if (cause.code == errc::corrupt_record)
-    cause.code = errc::io_error;
+    cause.code = errc::store_damaged;
   abandon();
   failure_ = cause;
   return fail(std::move(cause));
@@ -273,68 +275,9 @@ result<std::uint64_t> lmdb_engine::trim() {
   return segments_.trim();
 }
 
-// -- reading -----------------------------------------------------------------------------------------------------------
-
-result<bytes> lmdb_engine::get(const pad_address& address) {
-  // Payloads are read without holding on to anything; afterwards the pad must still lie where it did. Otherwise its blocks
-  // may have been used again under our eyes. Each new round means that somebody has durably replaced the pad meanwhile.
-  constexpr int most_rounds = 100;
-  std::array<std::byte, extent_value_bytes> seen{};
-  std::optional<result<bytes>> record;
-  for (int round = 0; round < most_rounds; ++round) {
-    std::optional<extent> where;
-    std::size_t payload_bytes = 0;
-    {
-      auto txn = env_->read();
-      auto stored = txn ? find(txn->handle(), address) : fail(txn.error());
-      if (!stored)
-        return fail(stored.error());
-      if (!*stored)
-        return fail(errc::pad_not_found, "there is no " + name_of_pad(address));
-      auto value = (*stored)->value;
-      if (!(*stored)->where) {
-        auto copy = buffer::for_record(value.size());
-        std::memcpy(copy.data(), value.data(), value.size());
-        return std::move(copy).freeze();
-      }
-      if (record && std::ranges::equal(value, seen))
-        return std::move(*record);
-      std::ranges::copy(value, seen.begin());
-      where = (*stored)->where;
-      payload_bytes = (*stored)->header.payload_bytes;
-    }
-    record = payloads_.read(*where, byte_view(seen).first(record_header_bytes), payload_bytes);
-  }
-  return fail(errc::overloaded, name_of_pad(address) + " is replaced faster than it can be read; try again");
-}
-
-result<bytes> lmdb_engine::head(const pad_address& address) {
-  auto txn = env_->read();
-  auto stored = txn ? find(txn->handle(), address) : fail(txn.error());
-  if (!stored)
-    return fail(stored.error());
-  if (!*stored)
-    return fail(errc::pad_not_found, "there is no " + name_of_pad(address));
-  return bytes::copy_of((*stored)->value.first(record_header_bytes));
-}
-
-result<engine_stats> lmdb_engine::stats() {
-  auto txn = env_->read();
-  auto meta = txn ? env_->load_meta(txn->handle()) : fail(txn.error());
-  if (!meta)
-    return fail(meta.error());
-  engine_stats stats;
-  if (*meta) {
-    stats.pads = (*meta)->pads;
-    stats.record_bytes = (*meta)->record_bytes;
-  }
-  stats.disk_bytes = directory_disk_bytes(env_->directory());
-  return stats;
-}
-
 }  // namespace
 
-result<std::unique_ptr<pad_engine>> open_lmdb_engine(const lmdb_options& options) {
+result<std::unique_ptr<lmdb_writer>> open_lmdb_writer(const lmdb_options& options) {
   auto env = lmdb_env::open(options);
   if (!env)
     return fail(env.error());

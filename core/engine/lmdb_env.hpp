@@ -25,6 +25,7 @@
 
 #include "core/bytes.hpp"
 #include "core/engine/engine.hpp"
+#include "core/engine/lmdb_file.hpp"
 #include "core/engine/store_format.hpp"
 #include "core/error.hpp"
 
@@ -32,8 +33,11 @@ namespace mutant {
 
 class lmdb_env;
 
-// An error from an LMDB (or errno) code. store_full: ENOSPC and a full map; unsupported: another LMDB version.
+// An error from an LMDB (or errno) code. store_full: ENOSPC and a full map; unsupported: another LMDB version; store_damaged:
+// what LMDB itself finds wrong with its file.
 error lmdb_error(int code, const std::string& doing);
+// The same when a read transaction could not begin.
+error reader_error(int code, const std::string& doing);
 
 inline MDB_val to_val(byte_view view) noexcept {
   return {view.size(), const_cast<std::byte*>(view.data())};
@@ -86,8 +90,11 @@ class lmdb_env {
 
   // Cheap: reuses a reader slot. overloaded: every slot is taken.
   result<read_txn> read();
-  // Waits for the writers of other threads and processes. invalid_argument: this thread already holds it.
+  // Waits for the writers of other threads and processes. invalid_argument: this thread already holds it; store_damaged: the
+  // file is no longer what the last commit made of it.
   result<write_txn> write();
+  // Before LMDB looks for a pad in a write transaction: whether the pages that it will meet are sound. store_damaged.
+  result<void> check_pad(const pad_address& address) const;
 
   const std::string& directory() const noexcept { return directory_; }
   MDB_dbi meta_database() const noexcept { return meta_; }
@@ -109,8 +116,9 @@ class lmdb_env {
   lmdb_env(MDB_env* env, std::string directory) : env_(env), directory_(std::move(directory)) {}
   static result<std::shared_ptr<lmdb_env>> share(std::pair<dev_t, ino_t> key, const lmdb_options& options);
   static result<std::unique_ptr<lmdb_env>> open_new(const lmdb_options& options);
-  static result<MDB_env*> map_largest(const std::string& directory, unsigned flags, std::uint64_t map_bytes);
-  static result<void> probe(const std::string& directory, bool create);
+  static result<MDB_env*> map_largest(const std::string& directory, std::uint64_t map_bytes);
+  static result<bool> probe(const std::string& directory);
+  result<void> check_before_writing(std::uint64_t transaction);
   enum class contents { nothing, older_store, store };  // older: without the tables for segments
   result<contents> look();
   result<contents> open_databases(MDB_txn* txn, unsigned flags);
@@ -120,6 +128,10 @@ class lmdb_env {
 
   MDB_env* env_;
   std::string directory_;
+  std::optional<lmdb_file> file_;             // the same file, for looking at it before LMDB does
+  bool all_checked_ = false;                  // when it was opened, no page was left out
+  std::optional<lmdb_file::state> base_;      // of the open write transaction
+  std::optional<lmdb_pages::database> pads_of_base_;
   MDB_dbi meta_ = 0, pads_ = 0, segments_ = 0, free_ = 0;
   std::mutex set_up_mutex_;
   std::atomic<bool> ready_{false};  // the database handles are set

@@ -9,6 +9,8 @@
 
 #include "core/engine/lmdb_env.hpp"
 #include "core/engine/store_directory.hpp"
+#include "core/engine/store_faults.hpp"
+#include "core/engine/store_reader.hpp"
 
 namespace mutant {
 namespace {
@@ -18,6 +20,9 @@ constexpr std::uint64_t least_map_bytes = std::uint64_t{64} << 20;
 constexpr std::size_t most_idle_readers = 64;
 constexpr unsigned reader_slots = 1000;
 constexpr MDB_dbi most_databases = 8;
+// A table of pads of up to this many pages (some thirty thousand pads) is checked as a whole before it is written to; of a
+// larger one, what lies on the way to each pad that is written.
+constexpr std::uint64_t max_pages_to_check = 2048;
 
 // Who has which directory open in this process. Closing happens under the mutex too: a new environment must not appear
 // while the old one is still letting go of the process's locks.
@@ -86,43 +91,54 @@ result<std::shared_ptr<lmdb_env>> lmdb_env::share(std::pair<dev_t, ino_t> key, c
 }
 
 result<std::unique_ptr<lmdb_env>> lmdb_env::open_new(const lmdb_options& options) {
-  if (auto probed = probe(options.directory, options.create); !probed)
-    return fail(probed.error());
+  auto all_checked = probe(options.directory);
+  if (!all_checked)
+    return fail(all_checked.error());
   if (auto allocated = allocate_lock_file(options.directory); !allocated)
     return fail(allocated.error());
-  auto raw = map_largest(options.directory, env_flags, std::max(options.map_bytes, least_map_bytes));
+  if (auto begun = begin_anew(options.directory); !begun)
+    return fail(begun.error());
+  auto raw = map_largest(options.directory, std::max(options.map_bytes, least_map_bytes));
   if (!raw)
     return fail(raw.error());
   std::unique_ptr<lmdb_env> env(new lmdb_env(*raw, options.directory));
+  auto file = lmdb_file::open(options.directory + '/' + std::string(store_format::data_file));
+  if (!file)
+    return fail(file.error());
+  env->file_.emplace(std::move(*file));
+  env->all_checked_ = *all_checked;
   env->idle_.reserve(most_idle_readers);
   mdb_reader_check(env->env_, nullptr);  // slots that dead processes left would keep old pages alive
   return env;
 }
 
-// Whose LMDB environment it is, before anything is written: another program's must stay as it is.
-result<void> lmdb_env::probe(const std::string& directory, bool create) {
-  struct stat info {};
-  auto data = directory + '/' + std::string(store_format::data_file);
-  if (::stat(data.c_str(), &info) != 0 || info.st_size == 0)
-    return {};  // prepare_store_directory has said that it may be created
-  // Without a lock file nobody is using it, and looking must not create one.
-  auto lock = directory + '/' + std::string(store_format::lock_file);
-  auto flags = env_flags | MDB_RDONLY | (::access(lock.c_str(), F_OK) == 0 ? 0u : unsigned{MDB_NOLOCK});
-  auto raw = map_largest(directory, flags, least_map_bytes);
-  if (!raw)
-    return fail(raw.error());
-  lmdb_env env(*raw, directory);
-  auto found = env.look();
-  if (!found)
-    return fail(found.error());
-  if (*found == contents::nothing && !create)
-    return fail(errc::unreachable, "there is no store in the directory " + directory);
-  return {};
+// Whose LMDB environment it is, before anything is written (another program's must stay as it is), and whether LMDB may
+// follow its pages. True: every page was checked.
+result<bool> lmdb_env::probe(const std::string& directory) {
+  auto used = holds_a_commit(directory);
+  if (!used || !*used)
+    return used ? result<bool>(true) : fail(used.error());  // prepare_store_directory has said that it may be created
+  auto file = lmdb_file::open(directory + '/' + std::string(store_format::data_file));
+  if (!file)
+    return fail(file.error());
+  return file->read([&](const lmdb_file::state& now) -> result<bool> {
+    if (auto whole = file->check_size(now); !whole)
+      return fail(whole.error());
+    auto meta = find_store_meta(*file, now, directory);
+    if (!meta)
+      return fail(meta.error());
+    if (auto sound = file->check_all(now, store_format::pads_database, max_pages_to_check); !sound)
+      return fail(sound.error());
+    auto table = file->find_database(now, store_format::pads_database);
+    if (!table)
+      return fail(table.error());
+    return !*table || (*table)->tree_pages <= max_pages_to_check;
+  });
 }
 
 // Address space may be limited (RLIMIT_AS, small machines): half as much until it fits.
 // LMDB itself makes it as large as the file.
-result<MDB_env*> lmdb_env::map_largest(const std::string& directory, unsigned flags, std::uint64_t map_bytes) {
+result<MDB_env*> lmdb_env::map_largest(const std::string& directory, std::uint64_t map_bytes) {
   auto doing = "opening the store " + directory;
   for (;; map_bytes /= 2) {
     MDB_env* env = nullptr;
@@ -131,7 +147,8 @@ result<MDB_env*> lmdb_env::map_largest(const std::string& directory, unsigned fl
     mdb_env_set_maxdbs(env, most_databases);
     mdb_env_set_maxreaders(env, reader_slots);
     mdb_env_set_mapsize(env, map_bytes);
-    auto code = mdb_env_open(env, directory.c_str(), flags, 0600);
+    mdb_env_set_assert(env, [](MDB_env*, const char* what) { report_store_fault(what); });
+    auto code = mdb_env_open(env, directory.c_str(), env_flags, 0600);
     if (code == 0)
       return env;
     mdb_env_close(env);
@@ -149,7 +166,7 @@ result<lmdb_env::contents> lmdb_env::look() {
   auto doing = "opening the databases of the store " + directory_;
   MDB_txn* raw = nullptr;
   if (auto code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &raw); code != 0)
-    return fail(lmdb_error(code, doing));
+    return fail(reader_error(code, doing));
   std::unique_ptr<MDB_txn, abort_txn> txn(raw);
   auto opened = open_databases(raw, 0);
   // A read transaction must be committed for its database handles to stay.

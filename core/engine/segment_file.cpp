@@ -130,9 +130,12 @@ result<segment_file> segment_file::open_for_reading(std::string path, bool direc
     direct = false;
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   }
+  const auto number = errno;
   segment_file file(fd, std::move(path), direct);
+  if (fd < 0 && number == ENOENT)
+    return fail(errc::corrupt_record, "the segment file " + file.path_ + " is missing; restore the store from a copy");
   if (fd < 0)
-    return fail(file.failed(errno, "opening"));
+    return fail(file.failed(number, "opening"));
   if (!direct)
     ::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);  // a read asks for a whole payload: nothing beyond it is wanted
   return file;

@@ -48,6 +48,7 @@ class segment_file {
   // Takes the lock. nullopt: another process (or engine) has it. With create, a missing file is made; without, io_error.
   static result<std::optional<segment_file>> lock(std::string path, bool direct, bool create);
   // cached: through the page cache, which is fast for what is read again; otherwise direct, if the file system can.
+  // corrupt_record: there is no such file, although a pad lies in it.
   static result<segment_file> open_for_reading(std::string path, bool direct);
   // Without the lock: for blocks that nobody can be using. pad_not_found: there is no such file.
   static result<segment_file> open_for_wiping(std::string path);
@@ -62,7 +63,7 @@ class segment_file {
   bool is_direct() const noexcept { return direct_; }
   int descriptor() const noexcept { return fd_; }
   result<void> sync();
-  // A whole record: the header as given, the payload from the file. io_error also when the file ends too soon.
+  // A whole record: the header as given, the payload from the file. corrupt_record when the file ends too soon.
   result<bytes> read_record(std::uint64_t offset, byte_view header, std::size_t payload_bytes) const;
 
   // Gives the range's disk blocks back; it reads as zeros afterwards. False: the file system cannot.

@@ -4,14 +4,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "core/engine/lmdb_pages.hpp"
 #include "core/engine/store_format.hpp"
+#include "core/files.hpp"
 
 namespace mutant {
 namespace {
@@ -19,21 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr off_t lock_file_bytes = 64 * 1024;  // about a thousand readers
-
-class file_descriptor {
- public:
-  explicit file_descriptor(int fd) noexcept : fd_(fd) {}
-  file_descriptor(const file_descriptor&) = delete;
-  file_descriptor& operator=(const file_descriptor&) = delete;
-  ~file_descriptor() {
-    if (fd_ >= 0)
-      ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string file_in(const std::string& directory, std::string_view name) {
   return (fs::path(directory) / name).string();
@@ -53,23 +42,74 @@ result<void> make_directories(const fs::path& directory) {
   return sync_directory(parent.string());
 }
 
-// False for an empty file: a store that is just being created. The lock file is not touched.
-result<bool> has_lmdb_header(const std::string& path) {
-  file_descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0)
-    return fail(errno_error(errno, "opening " + path));
-  constexpr std::uint32_t lmdb_magic = 0xBEEFC0DE;  // behind the 16 bytes of LMDB's page header
-  std::array<char, 20> front{};
-  auto count = ::pread(file.get(), front.data(), front.size(), 0);
-  if (count < 0)
-    return fail(errno_error(errno, "reading " + path));
-  if (count == 0)
-    return false;
-  std::uint32_t found = 0;
-  std::memcpy(&found, front.data() + 16, sizeof found);
-  if (count != static_cast<ssize_t>(front.size()) || found != lmdb_magic)
-    return fail(errc::invalid_argument, path + " is not an LMDB file: this is not a store; give another directory");
-  return true;
+constexpr std::string_view record_magic = "MPAD";  // docs/format.md, "Records"
+
+enum class data_file_state {
+  missing,
+  begun,    // a creation that was cut off: LMDB has committed nothing
+  present,  // sound or not
+};
+
+// LMDB makes the first two pages, and more only when it commits; until then any of it may be missing or zeros.
+bool was_never_committed(byte_view content) {
+  constexpr std::size_t two_pages = 2 * 4096;  // of a size that this machine has; others are present
+  for (std::size_t number = 0; number < 2; ++number) {
+    std::array<std::byte, lmdb_pages::meta_bytes> head{};
+    const auto from = std::min(content.size(), number * two_pages / 2);
+    const auto part = content.subspan(from, std::min(head.size(), content.size() - from));
+    std::ranges::copy(part, head.begin());
+    lmdb_pages::meta meta;
+    const auto zeros = std::ranges::all_of(head, [](std::byte b) { return b == std::byte{0}; });
+    const auto cut = part.size() < head.size();
+    if (!zeros && !cut && (lmdb_pages::parse_meta(head, number, meta) != nullptr || meta.transaction != 0))
+      return false;
+  }
+  const auto* text = reinterpret_cast<const char*>(content.data());
+  return std::string_view(text, content.size()).find(record_magic) == std::string_view::npos;
+}
+
+result<data_file_state> look_at_data_file(const std::string& path) {
+  constexpr std::uint64_t max_begun_bytes = 128 * 1024;  // more than the first transaction writes
+  unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file)
+    return errno == ENOENT ? result<data_file_state>(data_file_state::missing) : fail(errno_error(errno, "opening " + path));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0)
+    return fail(errno_error(errno, "looking at " + path));
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (!S_ISREG(info.st_mode) || size > max_begun_bytes)
+    return data_file_state::present;
+  std::vector<std::byte> content(size);
+  if (auto read = read_all_at(file.get(), 0, content, path); !read)
+    return fail(read.error());
+  return was_never_committed(content) ? data_file_state::begun : data_file_state::present;
+}
+
+// The number of the last transaction, which LMDB keeps in its lock file for convenience; 0: not known. It outlives those who
+// use the store, so that it tells a store that has lost its data file from one that never had anything in it.
+std::uint64_t last_transaction_noted(const std::string& directory) {
+  constexpr std::uint32_t lock_magic = 0xBEEFC0DE;
+  constexpr std::size_t transaction_offset = 48;  // magic, format, a mutex of 40 bytes
+  std::array<std::byte, transaction_offset + sizeof(std::uint64_t)> front{};
+  unique_fd file(::open(file_in(directory, store_format::lock_file).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file || !read_all_at(file.get(), 0, front, {}))
+    return 0;
+  std::uint32_t magic = 0;
+  std::uint64_t transaction = 0;
+  std::memcpy(&magic, front.data(), sizeof magic);
+  std::memcpy(&transaction, front.data() + transaction_offset, sizeof transaction);
+  return magic == lock_magic ? transaction : 0;
+}
+
+// What shows that there was a store; empty: nothing does.
+std::string trace_of_a_store(const std::string& directory) {
+  std::error_code code;
+  for (fs::directory_iterator at(directory, code), end; !code && at != end; at.increment(code))
+    if (auto name = at->path().filename().string(); name.starts_with(store_format::segment_prefix))
+      return name + " is there";
+  const auto transaction = last_transaction_noted(directory);
+  return transaction == 0 ? std::string()
+                          : std::string(store_format::lock_file) + " tells of commit " + std::to_string(transaction);
 }
 
 bool may_lie_in_an_empty_store(const std::string& name) {
@@ -102,23 +142,58 @@ result<void> prepare_store_directory(const std::string& directory, bool create) 
   }
   if (!S_ISDIR(info.st_mode))
     return fail(errc::invalid_argument, directory + " is not a directory; a store needs one");
-  auto data = file_in(directory, store_format::data_file);
-  if (::access(data.c_str(), F_OK) == 0) {
-    auto present = has_lmdb_header(data);
-    if (!present)
-      return fail(present.error());
-    if (*present)
+  const auto path = file_in(directory, store_format::data_file);
+  auto data = look_at_data_file(path);
+  if (!data)
+    return fail(data.error());
+  if (*data == data_file_state::present)
+    return {};
+  const auto is_missing = *data == data_file_state::missing;
+  if (auto trace = trace_of_a_store(directory); !trace.empty()) {
+    // Another process may have created both since.
+    if (data = look_at_data_file(path); data && *data == data_file_state::present)
       return {};
+    return fail(errc::store_damaged, "the store " + directory + " is damaged: " + std::string(store_format::data_file)
+                                         + (is_missing ? " is missing" : " is empty") + ", but " + trace
+                                         + "; nothing was written. Restore the store from a copy");
   }
-  if (!create)
-    return fail(errc::unreachable, "there is no store in the directory " + directory);
-  return refuse_foreign_files(directory);
+  if (create)
+    return refuse_foreign_files(directory);
+  const auto was_begun = !is_missing || ::access(file_in(directory, store_format::lock_file).c_str(), F_OK) == 0;
+  if (was_begun)
+    return fail(errc::unreachable, "nothing is stored yet in the directory " + directory
+                                       + ": the first put was cut off before it had stored anything; put again");
+  return fail(errc::unreachable, "there is no store in the directory " + directory);
+}
+
+result<bool> holds_a_commit(const std::string& directory) {
+  auto data = look_at_data_file(file_in(directory, store_format::data_file));
+  return data ? result<bool>(*data == data_file_state::present) : fail(data.error());
+}
+
+result<void> begin_anew(const std::string& directory) {
+  const auto path = file_in(directory, store_format::data_file);
+  auto data = look_at_data_file(path);
+  if (!data || *data != data_file_state::begun)
+    return data ? result<void>() : fail(data.error());
+  // LMDB's lock for whoever opens or uses the environment: the first byte. Who has it finishes what it began.
+  unique_fd lock(::open(file_in(directory, store_format::lock_file).c_str(), O_RDWR | O_CLOEXEC));
+  struct flock first_byte {};
+  first_byte.l_type = F_WRLCK;
+  first_byte.l_whence = SEEK_SET;
+  first_byte.l_len = 1;
+  if (!lock || ::fcntl(lock.get(), F_SETLK, &first_byte) != 0)
+    return {};
+  data = look_at_data_file(path);
+  if (data && *data == data_file_state::begun && ::truncate(path.c_str(), 0) != 0)
+    return fail(errno_error(errno, "beginning " + path + " anew"));
+  return {};
 }
 
 result<void> allocate_lock_file(const std::string& directory) {
   auto path = file_in(directory, store_format::lock_file);
-  file_descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (file.get() < 0)
+  unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file)
     return fail(errno_error(errno, "opening the store's lock file " + path));
   // A file system without fallocate gets the sparse file. (posix_fallocate would write into a file that others have mapped.)
   if (::fallocate(file.get(), 0, 0, lock_file_bytes) != 0 && errno != EOPNOTSUPP)
@@ -127,8 +202,8 @@ result<void> allocate_lock_file(const std::string& directory) {
 }
 
 result<void> sync_directory(const std::string& directory) {
-  file_descriptor file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (file.get() < 0 || ::fsync(file.get()) != 0)
+  unique_fd file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!file || ::fsync(file.get()) != 0)
     return fail(errno_error(errno, "syncing the directory " + directory));
   return {};
 }
@@ -136,8 +211,8 @@ result<void> sync_directory(const std::string& directory) {
 bool has_room(const std::string& directory) {
   constexpr off_t probe_bytes = 1 << 20;
   // Trying it, rather than asking statvfs, knows about quotas and reserved blocks. The file has no name and goes at once.
-  file_descriptor file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (file.get() < 0)
+  unique_fd file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!file)
     return errno != ENOSPC && errno != EDQUOT;
   return ::fallocate(file.get(), 0, 0, probe_bytes) == 0 || (errno != ENOSPC && errno != EDQUOT);
 }

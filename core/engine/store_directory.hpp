@@ -10,9 +10,17 @@
 namespace mutant {
 
 // Makes sure that `directory` is a store, an empty directory, or (with create) a new one of mode 0700.
-// unreachable: it is missing, or holds no store, and may not be created; invalid_argument: it holds something else;
-// access_denied, io_error.
+// unreachable: it is missing, or holds no store, and may not be created; store_damaged: other files of a store are there, but
+// not data.mdb, or nothing of what was in it; invalid_argument: it holds something else; access_denied, io_error.
 result<void> prepare_store_directory(const std::string& directory, bool create);
+
+// Whether LMDB has ever committed anything there, sound or damaged by now.
+result<bool> holds_a_commit(const std::string& directory);
+
+// Where a creation was cut off before LMDB could commit anything, its data file may be shorter than LMDB can open, or zeros:
+// makes it empty, unless somebody else is creating the store just now. Needs the lock file; this process must not have the
+// store open.
+result<void> begin_anew(const std::string& directory);
 
 // Gives the lock file all its blocks. LMDB maps it and writes through the map, so on a full disk a sparse lock file would
 // be a SIGBUS instead of an error.

@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(a_directory_with_other_files_is_refused_and_left_alone) {
 BOOST_AUTO_TEST_CASE(a_data_file_that_is_not_lmdb_is_refused_and_left_alone) {
   temporary_directory temporary;
   std::ofstream(temporary.file("data.mdb")) << std::string(10'000, 'x');
-  CHECK_FAILS(open_lmdb_engine({.directory = temporary.path().string()}), errc::invalid_argument);
+  CHECK_FAILS(open_lmdb_engine({.directory = temporary.path().string()}), errc::store_damaged);
   BOOST_CHECK(files_in(temporary.path()) == std::set<std::string>{"data.mdb"});
 }
 

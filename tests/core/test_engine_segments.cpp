@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_missing_segment_file_is_an_error_that_names_it) {
   std::filesystem::remove(segments_in(path).at(0));
   auto engine = open(path);
   auto outcome = engine->get(address_of(1));
-  CHECK_FAILS(outcome, errc::io_error);
+  CHECK_FAILS(outcome, errc::corrupt_record);
   BOOST_CHECK(outcome.error().message.find("segment-0000000001") != std::string::npos);
   put_and_commit(*engine, make_record(1, 2, 500'000));  // and the store goes on
   BOOST_CHECK(holds(*engine, make_record(1, 2, 500'000)));
