@@ -185,6 +185,8 @@ struct index_actor_state {
   void watch_queue();
   void after_apply(const std::vector<operation>& operations);
   void with_slot_addresses(std::uint64_t first, std::size_t count, std::function<void(std::vector<pad_address>)> then);
+  void look_for_commits(std::vector<std::uint64_t> commits, std::function<void(bool)> then);
+  void root_is_missing();
 
   // -- index_snapshot.cpp ------------------------------------------------------------------------------------------------
   using root_written = std::function<void(result<void>)>;

@@ -70,35 +70,29 @@ void index_actor_state::open() {
     return fail_all({errc::timeout, "the index kept changing while it was read; other writers are too busy, try again"});
   auto start = [this] {
     load_root([this](std::optional<opened_root> there) {
-      if (root_went_back(there))
+      if (there) {
+        if (!root_went_back(there))
+          open_from(*there);
         return;
-      if (there)
-        return open_from(*there);
-      // No root: a store without an index, or one that lost it. The first commit of any index lies in slot 1.
-      with_slot_addresses(1, 1, [this](std::vector<pad_address> first) {
-        ask(self, options.pads, options.timeout, head_atom_v, pad_query{first.front()})
-            .then(
-                [this](bytes&) {
-                  // Another process may have created both just now.
-                  load_root([this](std::optional<opened_root> late) {
-                    if (late)
-                      return open_from(*late);
-                    fail_all({errc::index_corrupt,
-                              "the index root is missing, but its log has commits. Nothing was written. Restore the store "
-                              "from a copy"});
-                  });
-                },
-                [this](caf::error& cause) {
-                  auto e = from_caf(cause);
-                  if (e.code != errc::pad_not_found)
-                    return fail_all(std::move(e));
-                  root_counter = 0;
-                  root_hash = {};
-                  known_root = root{};
-                  known_root.ring_slots = options.ring_slots;
-                  forget_state();
-                  became_open();
-                });
+      }
+      if (seen_by_us && root_went_back(std::nullopt))
+        return;  // a stale answer, perhaps
+      // No root: a store without an index, or one that lost it. The first commit of any index lies in slot 1, and the one seen
+      // last in its own, unless a later one does.
+      std::vector<std::uint64_t> commits = {1};
+      if (cache.seen && cache.seen->sequence > 1)
+        commits.push_back(cache.seen->sequence);
+      look_for_commits(std::move(commits), [this](bool found) {
+        if (found)
+          return root_is_missing();
+        if (root_went_back(std::nullopt))
+          return;
+        root_counter = 0;
+        root_hash = {};
+        known_root = root{};
+        known_root.ring_slots = options.ring_slots;
+        forget_state();
+        became_open();
       });
     });
   };
@@ -109,6 +103,36 @@ void index_actor_state::open() {
             open_cache(start);
           },
           [this](caf::error& cause) { fail_all(from_caf(cause)); });
+}
+
+// Whether the slot of one of these holds anything.
+void index_actor_state::look_for_commits(std::vector<std::uint64_t> commits, std::function<void(bool)> then) {
+  if (commits.empty())
+    return then(false);
+  const auto sequence = commits.back();
+  commits.pop_back();
+  with_slot_addresses(sequence, 1, [this, commits, then](std::vector<pad_address> slot) {
+    ask(self, options.pads, options.timeout, head_atom_v, pad_query{slot.front()})
+        .then([then](bytes&) { then(true); },
+              [this, commits, then](caf::error& cause) {
+                auto e = from_caf(cause);
+                if (e.code == errc::pad_not_found)
+                  return look_for_commits(commits, then);
+                fail_all(std::move(e));
+              });
+  });
+}
+
+// Data is there and no index is: that is damage, not an older state to be accepted.
+void index_actor_state::root_is_missing() {
+  load_root([this](std::optional<opened_root> late) {
+    if (!late)
+      return fail_all({errc::index_corrupt, "the index root is missing, but its log has commits. Nothing was written. Restore "
+                                            "the store from a copy"});
+    // Another process may have created both just now.
+    if (!root_went_back(late))
+      open_from(*late);
+  });
 }
 
 void index_actor_state::forget_state() {

@@ -138,8 +138,8 @@ void console::interrupted() const noexcept {
   last_words("cancelled", "interrupted");
 }
 
-void console::fault(std::string_view what) const noexcept {
-  last_words("io_error", what);
+void console::fault(std::string_view what, errc code) const noexcept {
+  last_words(name_of(code), what);
 }
 
 // In one write each, and without waiting for whoever reads standard output. No memory is taken.

@@ -48,8 +48,8 @@ class console {
   int finish(int code);
 
   void interrupted() const noexcept;
-  // The program ends because of this. Takes no memory.
-  void fault(std::string_view what) const noexcept;
+  // The program ends because of this. Takes no memory; signal handlers may call it.
+  void fault(std::string_view what, errc code = errc::io_error) const noexcept;
 
  private:
   void last_words(std::string_view code, std::string_view what) const noexcept;

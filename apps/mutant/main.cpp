@@ -7,6 +7,7 @@
 
 #include "apps/mutant/commands.hpp"
 #include "apps/mutant/faults.hpp"
+#include "apps/mutant/store_faults.hpp"
 
 namespace mutant::cli {
 
@@ -146,6 +147,7 @@ int main(int count, char** words) {
     progress_bar::erase();
     c.out.interrupted();
   });
+  end_on_store_faults(c.out);
   const auto code = c.out.finish(parse_and_run(c, given));
   // A cancelled transfer may leave an actor behind that waits for someone else's end of a pipe.
   if (code == exit_interrupted)

@@ -213,7 +213,7 @@ def test_a_store_directory_that_is_no_store():
         for place in (foreign, lmdb, file):
             before = content_of(h.folder)
             for words in (["put", "x"], ["ls"]):
-                code = UNAVAILABLE if place == foreign and words == ["ls"] else USAGE
+                code = UNAVAILABLE if place == foreign and words == ["ls"] else INTEGRITY if place == lmdb else USAGE
                 h.run(*words, "--store", f"local:{place}", stdin=b"2").expect(code, err=str(place))
             assert content_of(h.folder) == before
 
