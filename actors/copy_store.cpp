@@ -20,6 +20,7 @@ open_store_options how_to_open(const store_url& url, const store_copy_options& o
   open_store_options how;
   how.readers = options.window;
   how.remote = options.remote;
+  how.any_file_system = options.any_file_system;
   if (url.scheme == "cafs")
     how.tls = options.tls;
   return how;

@@ -19,6 +19,7 @@ struct store_copy_options {
   std::string memory_path;             // copy_options::memory_path
   bool read_back = false;
   bool skip_damaged = false;
+  bool any_file_system = false;        // store_config::any_file_system
   std::size_t window = 16;             // pads under way
   std::size_t threads = 0;             // for verifying; 0: one per core
 };

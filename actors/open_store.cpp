@@ -17,6 +17,7 @@ result<pad_store_actor> open_local(caf::actor_system& system, const store_url& u
   lmdb_options engine_options;
   engine_options.directory = url.path;
   engine_options.create = options.create;
+  engine_options.any_file_system = options.any_file_system;
   auto engine = open_lmdb_engine(engine_options);
   if (!engine)
     return fail(engine.error());

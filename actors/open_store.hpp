@@ -13,6 +13,7 @@ struct open_store_options {
   bool detached = true;
   tls_files tls;                  // for cafs://
   remote_store_options remote;    // for caf:// and cafs://; hosts and tls are filled in
+  bool any_file_system = false;   // a local store also on NFS, CIFS, 9p, FUSE …: lmdb_options
 };
 
 // Whether a store of this URL needs CAF's middleman in its actor system.

@@ -29,6 +29,7 @@ struct store_config {
   tls_files tls;                       // for cafs://
   remote_store_options remote;         // for caf:// and cafs://: times and bounds
   bool create = true;                  // make a local store that is not there; otherwise that is `unreachable`
+  bool any_file_system = false;        // a local store also on NFS, CIFS, 9p, FUSE …, where its locks may not hold
 
   std::string cache_directory;         // where this machine remembers the index; empty: nowhere
   bool accept_rollback = false;        // take the store as it is, whatever was seen of it before

@@ -51,6 +51,7 @@ result<copy_result> copy(context& c, const seed& owner, const store_url& from, c
   options.remote.unreachable_after = c.where.connect_timeout;
   options.read_back = given.read_back;
   options.skip_damaged = given.skip_damaged;
+  options.any_file_system = c.options.any_file_system;
   options.threads = c.where.threads;
   const auto id = hash_of(as_byte_view(place_of(from) + " -> " + place_of(to)));
   options.memory_path = c.where.home + "/cache/copy-" + to_hex(byte_view(id).first(8));

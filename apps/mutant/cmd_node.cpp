@@ -115,6 +115,7 @@ int serve(context& c, const node_arguments& given) {
     config.set("scheduler.max-threads", c.where.threads);
   open_store_options how;
   how.readers = std::max<std::size_t>(6, 2 * c.where.threads);
+  how.any_file_system = c.options.any_file_system;
   if (c.where.store.scheme == "cafs")
     how.tls = c.where.tls;
   if (auto given_to_us = check_limits(config, *options, threads_of(c.where.store, how)); !given_to_us)

@@ -18,6 +18,7 @@ struct global_options {
   std::string passphrase_file;
   tls_files tls;
   std::string connect_timeout;
+  bool any_file_system = false;
 };
 
 struct places {

@@ -43,6 +43,8 @@ void add_globals(CLI::App& root, context& c) {
       ->type_name("FILE");
   root.add_option("--connect-timeout", g.connect_timeout, "How long a remote store may be out of reach (10)")
       ->type_name("SECONDS");
+  root.add_flag("--force-filesystem", g.any_file_system,
+                "Use a local: store on NFS, CIFS, 9p or FUSE, where it may be damaged");
   root.add_flag("--json", c.out.use_json, "Print one JSON document");
   root.add_flag("--quiet,-q", c.out.quiet, "Print results and errors only");
 }

@@ -63,6 +63,7 @@ result<void> open_store(context& c, const seed& owner, bool create) {
   options.store.create = create;
   options.store.accept_rollback = c.accept_rollback;
   options.store.cache_directory = cache_directory(c);
+  options.store.any_file_system = c.options.any_file_system;
   options.store.decoders = c.where.threads;
   options.threads = c.where.threads;
   if (c.where.store.scheme == "cafs")   // the environment may name certificates that this store has no use for

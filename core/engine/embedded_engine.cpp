@@ -52,7 +52,7 @@ class embedded_engine final : public pad_engine {
 }  // namespace
 
 result<std::unique_ptr<pad_engine>> open_lmdb_engine(const lmdb_options& options) {
-  if (auto prepared = prepare_store_directory(options.directory, options.create); !prepared)
+  if (auto prepared = prepare_store_directory(options); !prepared)
     return fail(prepared.error());
   std::unique_ptr<lmdb_writer> writer;
   if (options.create) {

@@ -53,6 +53,7 @@ class pad_engine {
 struct lmdb_options {
   std::string directory;
   bool create = true;                                  // false: a missing directory is an error
+  bool any_file_system = false;                        // also one where other machines may use the store: store_directory.hpp
   std::uint64_t map_bytes = std::uint64_t{1} << 40;    // most the LMDB part can grow to; address space, not disk
   std::uint64_t segment_from_bytes = 65536;            // payloads from here up go to segment files; 0: all into LMDB
   // Segments past the page cache, where the file system can. Steadier, and it leaves the cache to others; but what was just
@@ -61,8 +62,10 @@ struct lmdb_options {
   bool direct_reads = false;
 };
 
-// The embedded default. Errors: unreachable (missing directory, with create = false), access_denied, io_error,
-// store_full, unsupported (another format version), invalid_argument (the directory holds something else).
+// The embedded default. With create = false nothing is opened for writing before the first write. Errors: unreachable (missing
+// directory, with create = false), access_denied, io_error, store_full, unsupported (another format version, a file system that
+// other machines share), invalid_argument (the directory holds something else), store_damaged.
+// A file that becomes shorter while LMDB writes to it can still be a SIGBUS: a program that outlives that installs a handler.
 result<std::unique_ptr<pad_engine>> open_lmdb_engine(const lmdb_options& options);
 
 // Gone with the process; the same rules. For tests and `memory:`. store_full beyond capacity_bytes.

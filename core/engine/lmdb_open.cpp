@@ -54,7 +54,7 @@ open_environments& environments() {
 }  // namespace
 
 result<std::shared_ptr<lmdb_env>> lmdb_env::open(const lmdb_options& options) {
-  if (auto prepared = prepare_store_directory(options.directory, options.create); !prepared)
+  if (auto prepared = prepare_store_directory(options); !prepared)
     return fail(prepared.error());
   struct stat info {};
   if (::stat(options.directory.c_str(), &info) != 0)

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/engine/engine.hpp"
 #include "core/engine/lmdb_pages.hpp"
 #include "core/engine/store_format.hpp"
 #include "core/files.hpp"
@@ -129,9 +131,49 @@ result<void> refuse_foreign_files(const std::string& directory) {
 
 }  // namespace
 
-result<void> prepare_store_directory(const std::string& directory, bool create) {
+result<void> check_file_system(std::uint64_t type, const std::string& directory) {
+  struct kind {
+    std::uint64_t type;
+    const char* name;
+  };
+  static constexpr std::array kinds = {
+      kind{0x6969, "NFS"},           kind{0x517B, "SMB"},        kind{0xFF534D42, "CIFS"},    kind{0xFE534D42, "SMB"},
+      kind{0x01021997, "9p"},        kind{0x65735546, "FUSE"},   kind{0x00C36400, "CephFS"},  kind{0x5346414F, "AFS"},
+      kind{0x6B414653, "AFS"},       kind{0x73757245, "Coda"},   kind{0x0BD00BD0, "Lustre"},  kind{0x47504653, "GPFS"},
+      kind{0x20030528, "OrangeFS"},  kind{0x786F4256, "vboxsf"}, kind{0x19830326, "BeeGFS"}};
+  const auto* found = std::ranges::find(kinds, type & 0xFFFFFFFF, &kind::type);
+  if (found == kinds.end())
+    return {};
+  return fail(errc::unsupported, "the store's directory " + directory + " lies on " + found->name
+                                     + ", where the locks and the order of writes that a local: store rests on may not hold: "
+                                       "it can be damaged. Keep it on a disk of this machine and reach it through a node "
+                                       "(mutant node); or, if you know better, give --force-filesystem");
+}
+
+namespace {
+
+// Of the directory, or of what will hold it.
+result<void> check_file_system_of(const std::string& directory) {
+  std::error_code ignored;
+  auto at = fs::absolute(directory, ignored).lexically_normal();
+  while (!fs::exists(at, ignored) && at.has_relative_path())
+    at = at.parent_path();
+  struct statfs info {};
+  if (::statfs(at.c_str(), &info) != 0)
+    return fail(errno_error(errno, "looking at the file system of " + at.string()));
+  return check_file_system(static_cast<std::uint64_t>(info.f_type), directory);
+}
+
+}  // namespace
+
+result<void> prepare_store_directory(const lmdb_options& options) {
+  const auto& directory = options.directory;
+  const auto create = options.create;
   if (directory.empty())
     return fail(errc::invalid_argument, "the store's directory has an empty name");
+  if (!options.any_file_system)
+    if (auto good = check_file_system_of(directory); !good)
+      return good;
   struct stat info {};
   if (::stat(directory.c_str(), &info) != 0) {
     if (errno != ENOENT)

@@ -9,10 +9,18 @@
 
 namespace mutant {
 
-// Makes sure that `directory` is a store, an empty directory, or (with create) a new one of mode 0700.
+struct lmdb_options;
+
+// Makes sure that the directory is a store, an empty one, or (with create) a new one of mode 0700.
 // unreachable: it is missing, or holds no store, and may not be created; store_damaged: other files of a store are there, but
 // not data.mdb, or nothing of what was in it; invalid_argument: it holds something else; access_denied, io_error.
-result<void> prepare_store_directory(const std::string& directory, bool create);
+// unsupported: a file system that `check_file_system` refuses, unless any_file_system.
+result<void> prepare_store_directory(const lmdb_options& options);
+
+// LMDB's locks and its map, and the order in which its pages reach the disk, hold among the processes of one machine, on a file
+// system of that machine. Over a network (NFS, CIFS, 9p, Ceph …) another machine sees old pages, and locks may not be passed
+// on; under FUSE it is up to a program. There a store is damaged without a word, so it is refused. `type` is statfs' f_type.
+result<void> check_file_system(std::uint64_t type, const std::string& directory);
 
 // Whether LMDB has ever committed anything there, sound or damaged by now.
 result<bool> holds_a_commit(const std::string& directory);

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "core/engine/store_directory.hpp"
 #include "core/engine/store_format.hpp"
 #include "tests/core/test_engine_processes.hpp"
 #include "tests/core/test_engine_support.hpp"
@@ -151,6 +152,21 @@ BOOST_AUTO_TEST_CASE(limited_address_space_makes_the_map_smaller) {
   });
   BOOST_CHECK_EQUAL(wait_for(child), 0);
   BOOST_CHECK(holds(*open(temporary.file("store")), make_record(1, 1, 1'000'000)));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_system_that_machines_share_is_refused_by_name) {
+  const std::pair<std::uint64_t, const char*> shared[] = {
+      {0x6969, "NFS"}, {0xFF534D42, "CIFS"}, {0xFE534D42, "SMB"}, {0x01021997, "9p"}, {0x65735546, "FUSE"}};
+  for (auto [type, name] : shared)
+    // statfs gives a signed number.
+    for (auto given : {type, type | 0xFFFFFFFF00000000u}) {
+      auto outcome = check_file_system(given, "/mnt/store");
+      CHECK_FAILS(outcome, errc::unsupported);
+      for (const auto* word : {name, "/mnt/store", "node", "--force-filesystem"})
+        BOOST_CHECK(outcome.error().message.find(word) != std::string::npos);
+    }
+  for (std::uint64_t type : {0xEF53u, 0x58465342u, 0x9123683Eu, 0x01021994u, 0x794C7630u, 0x2FC12FC1u, 0xF2F52010u})
+    REQUIRE_OK(check_file_system(type, "/mnt/store"));
 }
 
 // -- no room -------------------------------------------------------------------------------------------------------------

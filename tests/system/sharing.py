@@ -283,5 +283,26 @@ def test_wiping_takes_the_ciphertext_off_the_disk():
         assert h.get("x") == value and h.get("kept") == kept
 
 
+def test_the_same_process_number_in_two_namespaces():
+    """As two containers have it, whose first processes both are number 1. LMDB takes one for the other."""
+    unshare = ["unshare", "--pid", "--fork", "--kill-child"]
+    if os.geteuid() != 0 or subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+        raise Skip("making a process namespace is not permitted here")
+    with Sharing() as h:
+        h.put("x", b"1")
+        words = [*unshare, PROGRAM, "node", "--listen", "127.0.0.1:0", "--json"]
+        first = subprocess.Popen(words, env=h.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            assert json.loads(first.stdout.readline())["port"]
+            second = subprocess.run(words, env=h.environment(), capture_output=True, timeout=60 * PATIENCE)
+            told = Outcome(words, second.returncode, second.stdout, second.stderr)
+            told.expect(UNAVAILABLE, err=["same process id, 1,", "namespace"])
+            assert told.json["error"]["code"] == "unreachable"
+            assert h.get("x") == b"1"
+        finally:
+            first.kill()
+            first.communicate()
+
+
 if __name__ == "__main__":
     main(globals())
