@@ -171,6 +171,8 @@ caf::result<Out> index_actor_state::pass_on(Args&&... args) {
 // -- reservations --------------------------------------------------------------------------------------------------------
 
 result<pad_list> index_actor_state::reserve(std::uint32_t count, const caf::strong_actor_ptr& owner) {
+  if (options.salvage)
+    return fail(not_while_salvaging());
   if (count == 0 || count > max_reserved_at_once)
     return fail(errc::invalid_argument, "from 1 to 1024 pads can be reserved at once");
   pad_list out;
@@ -279,7 +281,7 @@ void index_actor_state::owner_down(const caf::actor_addr& owner) {
 // What is wrong with the index itself is final: every request is answered with it from here on, and nothing is written any
 // more. What is wrong with the way to the store passes: those who wait are told, and the index is opened anew.
 void index_actor_state::fail_all(error e) {
-  if (failure)
+  if (failure || salvage(e))
     return;
   const auto passes = e.code == errc::timeout || e.code == errc::unreachable || e.code == errc::overloaded
                       || e.code == errc::io_error || e.code == errc::cancelled
@@ -421,6 +423,12 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         return s->when_open<index_stats>([s]() -> caf::result<index_stats> { return s->stats(); });
       },
       [s](sync_atom) -> caf::result<sync_report> {
+        if (s->options.salvage)
+          return s->when_open<sync_report>([s]() -> caf::result<sync_report> {
+            if (s->lost)
+              return to_caf(*s->lost);
+            return s->incoming;
+          });
         if (s->failure)
           return to_caf(*s->failure);
         auto promise = s->self->make_response_promise<sync_report>();
@@ -452,6 +460,8 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         return promise->promise();
       },
       [s](flush_atom) -> caf::result<done> {
+        if (s->options.salvage)
+          return done{};  // nothing that was read is worth remembering
         auto promise = owe<done>(s->self);
         s->flush(promise);
         return promise->promise();

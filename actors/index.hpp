@@ -43,6 +43,7 @@ struct index_options {
   std::size_t max_delta_parts = 256;
   std::string cache_path;                                // of the files that remember the index here; empty: none
   bool accept_rollback = false;                          // take the store as it is, whatever was seen before
+  bool salvage = false;                                  // change nothing, and read of a damaged index what is proven
   std::uint64_t min_cache_commits = 64;                  // the cache is not written anew for fewer
   std::chrono::milliseconds timeout{300'000};            // for one request to a pool; above all that a worker tries
   std::chrono::microseconds max_gathering{2000};         // a commit waits so long for those whom the last one answered
@@ -188,6 +189,12 @@ struct index_actor_state {
   void look_for_commits(std::vector<std::uint64_t> commits, std::function<void(bool)> then);
   void root_is_missing();
 
+  // -- index_salvage.cpp: options.salvage --------------------------------------------------------------------------------
+  // True: what was read up to this damage is what will be shown, or the cache's state is.
+  bool salvage(const error& e);
+  void open_for_salvage();
+  error not_while_salvaging() const;
+
   // -- index_snapshot.cpp ------------------------------------------------------------------------------------------------
   using root_written = std::function<void(result<void>)>;
   void snapshot_if_due();
@@ -288,6 +295,9 @@ struct index_actor_state {
   unsigned restarts = 0;
   unsigned holes_seen = 0;
   sync_report incoming;                         // what reading forward brought since it was reset
+
+  std::optional<error> lost;                    // salvaging: what is damaged
+  bool state_is_whole = false;                  // the state is that of a commit; what is read now is the log behind it
 
   bool cache_opened = false;
   opened_cache cache;                           // its state is dropped after loading

@@ -138,6 +138,7 @@ void index_actor_state::root_is_missing() {
 void index_actor_state::forget_state() {
   data = index_state{};
   chain = commit_chain();
+  state_is_whole = false;
   ++loads;
 }
 
@@ -273,6 +274,7 @@ void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, 
 
 // The state is that of the root, or a later one: the rest is in the log.
 void index_actor_state::parts_loaded(const opened_root& from) {
+  state_is_whole = true;
   know_root(from);
   log_bytes_since_root = 0;
   changes_since = data.sequence();
@@ -280,6 +282,8 @@ void index_actor_state::parts_loaded(const opened_root& from) {
 }
 
 void index_actor_state::became_open() {
+  if (options.salvage)
+    return open_for_salvage();
   is_open = true;
   writing = false;
   restarts = 0;
@@ -337,6 +341,8 @@ void index_actor_state::serve_syncs() {
 
 void index_actor_state::read_forward(std::size_t window, next_step then) {
   window = std::min<std::size_t>(window, std::min<std::uint64_t>(max_window, known_root.ring_slots));
+  if (options.salvage)
+    window = 1;  // so that what lies before a damaged record has been applied
   const auto first = data.sequence() + 1;
   with_slot_addresses(first, window, [this, first, then](std::vector<pad_address> addresses) {
     fetch_log(first, std::move(addresses), then);
@@ -591,6 +597,8 @@ void index_actor_state::add_to_queue(commit_request request, commit_answer answe
     std::erase_if(w.pads, [&](const pad_ref& pad) { return at->second.reserved.erase(pad.number) == 0; });
   else
     w.pads.clear();
+  if (options.salvage)
+    return give_up(w, not_while_salvaging(), false);
   if (w.request.operations.empty())
     return give_up(w, {errc::invalid_argument, "a commit needs at least one operation"}, false);
   if (size > max_plaintext_bytes)

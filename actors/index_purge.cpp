@@ -51,6 +51,8 @@ pad_list index_actor_state::claim(const claim_request& request, const caf::stron
 // A snapshot that another writer is just making has parts that no root names yet. Writing the root once more makes its own
 // root write fail, and no root after this one names anything new below its parts_floor: so what it does not name, none will.
 void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& promise) {
+  if (options.salvage)
+    return promise->deliver(to_caf(not_while_salvaging()));
   if (!is_open || writing || reload_wanted || root_busy || delta_running || compacting) {
     self->delayed_send(self, options.retry_pause, deferred{[this, dry_run, promise]() mutable {
                          if (failure)

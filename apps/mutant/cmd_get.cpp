@@ -98,7 +98,9 @@ command add_get(CLI::App& root, const arguments& words) {
       ->type_name("");
   parser->add_option("--range", given->range, "Only bytes A to B, both included and counted from 0; A-: from A to the end")
       ->type_name("A-B");
-  return {parser, [given, &words](context& c) {
+  auto salvage = add_salvage(*parser);
+  return {parser, [given, salvage, &words](context& c) {
+            c.salvage = *salvage;
             return run_get(c, {words.resolve(given->key), words.resolve(given->file), words.resolve(given->range)});
           }};
 }

@@ -111,6 +111,12 @@ json describe(const list_item& item) {
   return out;
 }
 
+std::shared_ptr<bool> add_salvage(CLI::App& parser) {
+  auto salvage = std::make_shared<bool>(false);
+  parser.add_flag("--salvage", *salvage, "Of a damaged store show what can be proven; changes nothing");
+  return salvage;
+}
+
 command add_ls(CLI::App& root, const arguments& words) {
   auto* parser = root.add_subcommand("ls", "List keys");
   auto given = std::make_shared<ls_arguments>();
@@ -118,7 +124,9 @@ command add_ls(CLI::App& root, const arguments& words) {
   parser->add_flag("-l,--long", given->lengthy, "With size, version and time of change");
   parser->add_flag("-0,--null", given->end_with_nul, "Keys as they are, each ended by a NUL instead of a line feed");
   parser->add_flag("--pending", given->pending, "With keys that have only an unfinished upload");
-  return {parser, [given, &words](context& c) {
+  auto salvage = add_salvage(*parser);
+  return {parser, [given, salvage, &words](context& c) {
+            c.salvage = *salvage;
             auto resolved = *given;
             resolved.prefix = words.resolve(given->prefix);
             return run_ls(c, resolved);

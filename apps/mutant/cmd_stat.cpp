@@ -41,7 +41,11 @@ command add_stat(CLI::App& root, const arguments& words) {
   auto* parser = root.add_subcommand("stat", "Show what is known about a key");
   auto key = std::make_shared<std::string>();
   parser->add_option("KEY", *key, "The key")->required()->type_name("");
-  return {parser, [key, &words](context& c) { return run_stat(c, words.resolve(*key)); }};
+  auto salvage = add_salvage(*parser);
+  return {parser, [key, salvage, &words](context& c) {
+            c.salvage = *salvage;
+            return run_stat(c, words.resolve(*key));
+          }};
 }
 
 }  // namespace mutant::cli

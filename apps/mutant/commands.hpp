@@ -33,6 +33,9 @@ command add_copy_store(CLI::App& root, const arguments& words);
 command add_node(CLI::App& root, const arguments& words);
 command add_version(CLI::App& root, const arguments& words);
 
+// --salvage, for commands that only look; to be copied to context::salvage.
+std::shared_ptr<bool> add_salvage(CLI::App& parser);
+
 // What ls and stat tell about a key, for --json.
 json describe(const list_item& item);
 

@@ -63,6 +63,7 @@ result<void> open_store(context& c, const seed& owner, bool create) {
   options.store.create = create;
   options.store.accept_rollback = c.accept_rollback;
   options.store.cache_directory = cache_directory(c);
+  options.store.index.salvage = c.salvage;
   options.store.any_file_system = c.options.any_file_system;
   options.store.decoders = c.where.threads;
   options.threads = c.where.threads;
@@ -84,6 +85,17 @@ void remember(context& c) {
     c.out.note("remembering the index in " + c.where.home + "/cache: " + flushed.error().message);
 }
 
+namespace {
+
+// Where nothing can be read the command itself will say why.
+void tell_what_is_lost(context& c) {
+  auto synced = c.store->sync();
+  if (!synced && c.store->list({}, {}, 1))
+    c.out.note("salvaging: " + synced.error().message);
+}
+
+}  // namespace
+
 result<bool> open_for_reading(context& c) {
   auto owner = load_identity(c);
   if (!owner && owner.error().code == errc::key_not_found)
@@ -92,6 +104,8 @@ result<bool> open_for_reading(context& c) {
     return fail(owner.error());
   if (auto opened = open_store(c, *owner, false); !opened)
     return fail(opened.error());
+  if (c.salvage)
+    tell_what_is_lost(c);
   return true;
 }
 

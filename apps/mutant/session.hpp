@@ -19,6 +19,7 @@ struct context {
   global_options options;
   places where;
   bool accept_rollback = false;     // before it is opened
+  bool salvage = false;             // likewise: only for commands that look
   std::unique_ptr<client> store;    // once it is open
 };
 

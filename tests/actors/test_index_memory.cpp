@@ -98,6 +98,11 @@ struct memory_fixture : fixture {
   std::string folder;
 };
 
+struct salvage_fixture : memory_fixture {
+  pad_address log_pad(std::uint64_t commit) const { return keys->log(commit % slots).address; }
+  void expect_salvaged(std::size_t key_count, const std::vector<pad_address>& damaged, const std::vector<std::string>& words);
+};
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(index_memory, memory_fixture)
@@ -134,6 +139,26 @@ BOOST_AUTO_TEST_CASE(a_store_without_an_index_is_refused_until_it_is_accepted) {
   run([&](auto& index) { BOOST_TEST(keys_in(index).empty()); }, true);
   run([&](auto& index) { commit(index, "next"); });
   run([&](auto& index) { BOOST_TEST(keys_in(index) == std::vector<std::string>{"next"}); });
+}
+
+// Data is there and no index is: not an older state that one could want.
+BOOST_AUTO_TEST_CASE(a_root_that_is_gone_from_beside_its_log_is_damage_that_nobody_may_accept) {
+  for (int count : {3, 40}) {  // the log in its first lap, and beyond it
+    run([&](auto& index) { commits(index, "key" + std::to_string(count), count); });
+    auto records = copy();
+    records.erase(records.begin());
+    put_back(records);
+    for (bool accept : {false, true}) {
+      auto index = spawn_index(remembering(accept));
+      auto e = get_error<list_page>(index, list_atom_v, list_request{});
+      BOOST_TEST((e.code == errc::index_corrupt), to_string(e));
+      BOOST_TEST((e.message.find("root is missing") != std::string::npos), e.message);
+      BOOST_TEST((e.message.find("--accept-rollback") == std::string::npos), e.message);
+    }
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directory(folder);
+    put_back({});
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_log_of_the_same_length_and_other_content_is_refused) {
@@ -235,6 +260,71 @@ BOOST_AUTO_TEST_CASE(with_a_remembered_state_no_snapshot_part_is_read) {
   std::filesystem::remove(folder + "/index.cache");
   run([&](auto& index) { BOOST_TEST(keys_in(index).size() == 40u); });
   BOOST_TEST(parts_read > 0u);
+}
+
+// -- salvaging ----------------------------------------------------------------------------------------------------------
+
+// Reads with options.salvage while the pads at these addresses are damaged, and sees that nothing is written or remembered.
+void salvage_fixture::expect_salvaged(std::size_t key_count, const std::vector<pad_address>& damaged,
+                                      const std::vector<std::string>& words) {
+  door->refuse = [damaged](pad_op, const pad_address& a) -> std::optional<error> {
+    if (std::ranges::find(damaged, a) != damaged.end())
+      return error{errc::corrupt_record, "flipped bits"};
+    return std::nullopt;
+  };
+  const auto before = engine->writes;
+  auto options = remembering();
+  options.salvage = true;
+  auto index = spawn_index(options);
+  BOOST_TEST(keys_in(index).size() == key_count);
+  if (words.empty())
+    get<sync_report>(index, sync_atom_v);
+  else
+    for (auto e = get_error<sync_report>(index, sync_atom_v); const auto& word : words)
+      BOOST_TEST((e.message.find(word) != std::string::npos), "'" << word << "' is not in: " << e.message);
+  BOOST_TEST((get_error<commit_result>(index, commit_atom_v, put_inline("new", "x")).code == errc::access_denied));
+  BOOST_TEST((get_error<pad_list>(index, reserve_atom_v, std::uint32_t{1}).code == errc::access_denied));
+  get<done>(index, flush_atom_v);
+  BOOST_TEST(engine->writes == before, "something was written");
+  caf::anon_send_exit(index, caf::exit_reason::user_shutdown);
+  det.run_messages();
+  door->refuse = nullptr;
+}
+
+BOOST_FIXTURE_TEST_CASE(salvaging_reads_up_to_the_first_damaged_commit, salvage_fixture) {
+  run([&](auto& index) { commits(index, "key", 6); });
+  expect_salvaged(6, {log_pad(4)}, {});  // the cache has it all
+  expect_salvaged(6, {log_pad(6)}, {"flipped bits", "at commit 6"});
+  std::filesystem::remove(folder + "/index.cache");
+  for (std::uint64_t commit = 1; commit <= 6; ++commit)
+    expect_salvaged(commit - 1, {log_pad(commit)},
+                    {"commit " + std::to_string(commit), "flipped bits", "at commit " + std::to_string(commit - 1)});
+  expect_salvaged(2, {log_pad(3), log_pad(5)}, {"commit 3", "at commit 2"});
+  expect_salvaged(6, {}, {});
+  run([&](auto& index) { BOOST_TEST(keys_in(index).size() == 6u); });  // what was seen before still counts
+  run([&](auto& index) { commit(index, "next"); });
+}
+
+BOOST_FIXTURE_TEST_CASE(salvaging_takes_the_remembered_state_when_root_or_parts_are_damaged, salvage_fixture) {
+  min_cache_commits = 1;
+  run([&](auto& index) { commits(index, "key", 40); });
+  std::vector<pad_address> parts;
+  for (std::uint64_t i = 0; i < 64; ++i)
+    parts.push_back(part_pad(i));
+  expect_salvaged(40, {keys->root().address}, {"root", "at commit 40"});
+  expect_salvaged(40, parts, {});  // not needed
+  parts.push_back(keys->root().address);
+  expect_salvaged(40, parts, {"root", "at commit 40"});
+  // Without either nothing is proven, and that is said.
+  std::filesystem::remove(folder + "/index.cache");
+  door->refuse = [&](pad_op, const pad_address& a) -> std::optional<error> {
+    return a == keys->root().address ? std::optional(error{errc::corrupt_record, "flipped bits"}) : std::nullopt;
+  };
+  auto options = remembering();
+  options.salvage = true;
+  auto index = spawn_index(options);
+  BOOST_TEST((get_error<list_page>(index, list_atom_v, list_request{}).code == errc::index_corrupt));
+  door->refuse = nullptr;
 }
 
 BOOST_AUTO_TEST_SUITE_END()

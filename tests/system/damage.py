@@ -106,6 +106,30 @@ def test_a_damaged_log():
         assert h.keys() == ["first", "key 0", "key 1", "key 2", "key 3"]
 
 
+def test_salvaging_a_damaged_log():
+    with Home() as h:
+        large = noise.randbytes(CHUNK + 100)
+        h.put("first", large)
+        logs = []
+        for n in range(4):
+            logs += new_records(h, lambda: h.put(f"key {n}", noise.randbytes(300)))
+        h.forget_cache()
+        flip(records(h.store)[logs[2]], PAYLOAD + 30)
+        before = content_of(h.folder)
+        h.run("ls").expect(INTEGRITY, err="commit 4")
+        lost = ["salvaging", "commit 4", "at commit 3"]
+        listed = h.run("ls", "--salvage").expect(err=lost, out=b"first\nkey 0\nkey 1\n")
+        assert len(listed.err.splitlines()) == 1, listed
+        assert len(h.run("ls", "--salvage", "--json").expect(err=lost).json["keys"]) == 3
+        h.run("get", "first", "--salvage").expect(err=lost, out=large)
+        h.run("stat", "key 1", "--salvage").expect(err=lost)
+        h.run("get", "key 3", "--salvage").expect(NOT_FOUND, err=lost)
+        h.run("put", "new", "--salvage", stdin=b"").expect(USAGE)
+        assert content_of(h.folder) == before, "salvaging has written something"
+        flip(records(h.store)[logs[2]], PAYLOAD + 30)
+        assert h.run("ls", "--salvage").expect().err == "" and len(h.keys()) == 5
+
+
 def test_a_damaged_root():
     with Home() as h:
         made = new_records(h, lambda: h.put("first", b"1"))
