@@ -133,6 +133,14 @@ result<void> parse_seed(std::string_view line, parsed_identity& to) {
   return {};
 }
 
+bool is_of_a_later_format(std::string_view line) {
+  constexpr auto words = first_line.substr(0, first_line.size() - 2);
+  return line.size() <= words.size() + 4 && line.starts_with(words) && line != first_line && line.ends_with('\n')
+         && std::ranges::all_of(line.substr(words.size(), line.size() - words.size() - 1),
+                                [](char c) { return c >= '0' && c <= '9'; })
+         && line.size() > words.size() + 1 && line[words.size()] != '0';
+}
+
 result<parsed_identity> parse(std::string_view text) {
   parsed_identity parsed;
   auto rest = text;
@@ -140,6 +148,9 @@ result<parsed_identity> parse(std::string_view text) {
   if (first == first_line_of_format_1)
     return fail(errc::unsupported, "the identity file is of format 1, which an early build of mutant wrote. Only format 2 is "
                                    "read: get the values with that build, and put them with a new identity");
+  if (is_of_a_later_format(first))
+    return fail(errc::unsupported, "the identity file begins with `" + std::string(first.substr(0, first.size() - 1))
+                                       + "`: a newer program wrote it, and this one reads format 2. Use the newer one");
   if (first != first_line)
     return corrupt("does not begin with the line `mutant-identity 2`: damaged, or not an identity");
   auto kdf = take_line(rest);

@@ -72,7 +72,8 @@ result<record_header> parse_header(byte_view header) {
     return fail(errc::unsupported, "this is a record of format 1, which an early build of mutant wrote. Only format 2 is "
                                    "read: get the values with that build, and put them with this one");
   if (version != record_version)
-    return corrupt("a record has format version " + std::to_string(version) + ", and only 2 is known");
+    return corrupt("a record has format version " + std::to_string(version) + ", and this program knows 2: it is damaged, or a "
+                   "newer program wrote it and is needed to read it");
   auto flags = load<std::uint8_t>(header, flags_at);
   if ((flags & ~blank_flag) != 0 || load<std::uint16_t>(header, zero16_at) != 0
       || load<std::uint32_t>(header, zero32_at) != 0)

@@ -129,6 +129,8 @@ result<std::optional<store_reader::found_pad>> store_reader::find(const lmdb_fil
   if (auto there = file_.read_value(now, pad.value, 0, front); !there)
     return fail(there.error());
   auto header = parse_header(front.first(std::min(size, record_header_bytes)));
+  if (!header && header.error().code == errc::unsupported)
+    return fail(errc::unsupported, name_of_pad(address) + ": " + header.error().message);
   if (!header || header->address != address)
     return fail(errc::corrupt_record, name_of_pad(address) + " is damaged on disk: "
                                           + (header ? "another pad's record is in its place" : header.error().message));

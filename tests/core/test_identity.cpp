@@ -74,6 +74,18 @@ BOOST_AUTO_TEST_CASE(a_wrong_or_missing_passphrase_is_denied) {
     BOOST_TEST((code_of(decode_identity(text, wrong)) == errc::access_denied), wrong);
 }
 
+BOOST_AUTO_TEST_CASE(an_identity_of_a_later_format_asks_for_a_newer_program) {
+  const auto text = encode_identity(owner, "", {}).value();
+  for (std::string later : {"identity 3", "identity 10", "identity 999"}) {
+    const auto refused = inspect_identity(replaced(text, "identity 2", later));
+    BOOST_TEST((code_of(refused) == errc::unsupported));
+    BOOST_TEST(refused.error().message.find("newer program") != std::string::npos);
+    BOOST_TEST(refused.error().message.find(later) != std::string::npos);
+  }
+  for (std::string damaged : {"identity 0", "identity ", "identity 2x", "identity 02", "identity 1000", "identity -3"})
+    BOOST_TEST((code_of(inspect_identity(replaced(text, "identity 2", damaged))) == errc::corrupt_record));
+}
+
 BOOST_AUTO_TEST_CASE(an_identity_of_format_1_is_unsupported_in_words) {
   const auto old = replaced(encode_identity(owner, "", {}).value(), "identity 2", "identity 1");
   const auto refused = inspect_identity(old);
