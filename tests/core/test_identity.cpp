@@ -121,7 +121,6 @@ BOOST_AUTO_TEST_CASE(another_form_of_the_same_content_is_corrupt) {
   BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id +64")));
   BOOST_TEST(refused(replaced(text, "argon2id 64", "argon2id  64")));
   BOOST_TEST(refused(replaced(text, "identity 2\n", "identity 2\r\n")));
-  BOOST_TEST(refused(replaced(text, "identity 2", "identity 3")));
   auto upper = text;
   for (auto at = text.find("seed ") + 5; at < upper.size(); ++at)
     upper[at] = static_cast<char>(std::toupper(static_cast<unsigned char>(upper[at])));

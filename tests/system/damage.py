@@ -114,7 +114,8 @@ def test_salvaging_a_damaged_log():
         for n in range(4):
             logs += new_records(h, lambda: h.put(f"key {n}", noise.randbytes(300)))
         h.forget_cache()
-        flip(records(h.store)[logs[2]], PAYLOAD + 30)
+        copies = records(h.store)[logs[2]]
+        flip(copies, PAYLOAD + 30)
         before = content_of(h.folder)
         h.run("ls").expect(INTEGRITY, err="commit 4")
         lost = ["salvaging", "commit 4", "at commit 3"]
@@ -126,7 +127,7 @@ def test_salvaging_a_damaged_log():
         h.run("get", "key 3", "--salvage").expect(NOT_FOUND, err=lost)
         h.run("put", "new", "--salvage", stdin=b"").expect(USAGE)
         assert content_of(h.folder) == before, "salvaging has written something"
-        flip(records(h.store)[logs[2]], PAYLOAD + 30)
+        flip(copies, PAYLOAD + 30)
         assert h.run("ls", "--salvage").expect().err == "" and len(h.keys()) == 5
 
 
