@@ -100,7 +100,32 @@ struct memory_fixture : fixture {
 
 struct salvage_fixture : memory_fixture {
   pad_address log_pad(std::uint64_t commit) const { return keys->log(commit % slots).address; }
-  void expect_salvaged(std::size_t key_count, const std::vector<pad_address>& damaged, const std::vector<std::string>& words);
+  // Reads with options.salvage while the pads at these addresses are damaged, and sees that nothing is written or remembered.
+  void expect_salvaged(std::size_t key_count, const std::vector<pad_address>& damaged,
+                       const std::vector<std::string>& words) {
+    door->refuse = [damaged](pad_op, const pad_address& a) -> std::optional<error> {
+      if (std::ranges::find(damaged, a) != damaged.end())
+        return error{errc::corrupt_record, "flipped bits"};
+      return std::nullopt;
+    };
+    const auto before = engine->writes;
+    auto options = remembering();
+    options.salvage = true;
+    auto index = spawn_index(options);
+    BOOST_TEST(keys_in(index).size() == key_count);
+    if (words.empty())
+      get<sync_report>(index, sync_atom_v);
+    else
+      for (auto e = get_error<sync_report>(index, sync_atom_v); const auto& word : words)
+        BOOST_TEST((e.message.find(word) != std::string::npos), "'" << word << "' is not in: " << e.message);
+    BOOST_TEST((get_error<commit_result>(index, commit_atom_v, put_inline("new", "x")).code == errc::access_denied));
+    BOOST_TEST((get_error<pad_list>(index, reserve_atom_v, std::uint32_t{1}).code == errc::access_denied));
+    get<done>(index, flush_atom_v);
+    BOOST_TEST(engine->writes == before, "something was written");
+    caf::anon_send_exit(index, caf::exit_reason::user_shutdown);
+    det.run_messages();
+    door->refuse = nullptr;
+  }
 };
 
 }  // namespace
@@ -263,33 +288,6 @@ BOOST_AUTO_TEST_CASE(with_a_remembered_state_no_snapshot_part_is_read) {
 }
 
 // -- salvaging ----------------------------------------------------------------------------------------------------------
-
-// Reads with options.salvage while the pads at these addresses are damaged, and sees that nothing is written or remembered.
-void salvage_fixture::expect_salvaged(std::size_t key_count, const std::vector<pad_address>& damaged,
-                                      const std::vector<std::string>& words) {
-  door->refuse = [damaged](pad_op, const pad_address& a) -> std::optional<error> {
-    if (std::ranges::find(damaged, a) != damaged.end())
-      return error{errc::corrupt_record, "flipped bits"};
-    return std::nullopt;
-  };
-  const auto before = engine->writes;
-  auto options = remembering();
-  options.salvage = true;
-  auto index = spawn_index(options);
-  BOOST_TEST(keys_in(index).size() == key_count);
-  if (words.empty())
-    get<sync_report>(index, sync_atom_v);
-  else
-    for (auto e = get_error<sync_report>(index, sync_atom_v); const auto& word : words)
-      BOOST_TEST((e.message.find(word) != std::string::npos), "'" << word << "' is not in: " << e.message);
-  BOOST_TEST((get_error<commit_result>(index, commit_atom_v, put_inline("new", "x")).code == errc::access_denied));
-  BOOST_TEST((get_error<pad_list>(index, reserve_atom_v, std::uint32_t{1}).code == errc::access_denied));
-  get<done>(index, flush_atom_v);
-  BOOST_TEST(engine->writes == before, "something was written");
-  caf::anon_send_exit(index, caf::exit_reason::user_shutdown);
-  det.run_messages();
-  door->refuse = nullptr;
-}
 
 BOOST_FIXTURE_TEST_CASE(salvaging_reads_up_to_the_first_damaged_commit, salvage_fixture) {
   run([&](auto& index) { commits(index, "key", 6); });
