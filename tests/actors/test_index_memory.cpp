@@ -290,6 +290,7 @@ BOOST_AUTO_TEST_CASE(with_a_remembered_state_no_snapshot_part_is_read) {
 // -- salvaging ----------------------------------------------------------------------------------------------------------
 
 BOOST_FIXTURE_TEST_CASE(salvaging_reads_up_to_the_first_damaged_commit, salvage_fixture) {
+  min_cache_commits = 1;
   run([&](auto& index) { commits(index, "key", 6); });
   expect_salvaged(6, {log_pad(4)}, {});  // the cache has it all
   expect_salvaged(6, {log_pad(6)}, {"flipped bits", "at commit 6"});
