@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/store_claim.hpp"
+
 namespace mutant {
 
 namespace {
@@ -58,7 +60,7 @@ void attempt(self_pointer self, caf::typed_response_promise<Out> promise, unsign
           },
           [self, number](caf::error& cause) {
             if (auto then = self->state.take_try(number))
-              then(from_caf(cause));
+              then(store_claim(from_caf(cause)));
           });
   watch(self);
 }

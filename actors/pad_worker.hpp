@@ -2,7 +2,8 @@
 // jitter. Same interface as the store itself. A retried write sends the very same record, which the write rule acknowledges
 // again if the first try arrived after all. A write that went unanswered once ends well, with pad_conflict (not ours, for
 // good) or with timeout (unknown; detail: the stored counter if that is higher by now, otherwise 0), never with a refusal that
-// says that nothing was written.
+// says that nothing was written. All that a store answers comes through here, so this is where its errors become claims
+// (core/store_claim.hpp).
 #pragma once
 
 #include <functional>

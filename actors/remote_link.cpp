@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/store_claim.hpp"
+
 namespace mutant {
 
 namespace {
@@ -10,11 +12,13 @@ constexpr std::uint64_t our_actor = 1;   // any number but 0: a node sends its a
 constexpr std::size_t read_bytes = 128 * 1024;
 constexpr auto tick_interval = std::chrono::milliseconds(250);
 
-// What a node's own error means here.
-error as_error(const wire::remote_failure& failure) {
-  if (failure.category == wire::our_errors && failure.code >= 1 && failure.code <= last_errc)
-    return {static_cast<errc>(failure.code), failure.message, failure.detail};
-  return from_caf(caf::error(failure.code, static_cast<caf::atom_value>(failure.category)));
+// What a node's own error means here: a claim, in the node's words.
+error as_error(const std::string& node, const wire::remote_failure& failure) {
+  if (failure.category != wire::our_errors || failure.code < 1 || failure.code > last_errc)
+    return from_caf(caf::error(failure.code, static_cast<caf::atom_value>(failure.category)));
+  auto claim = store_claim({static_cast<errc>(failure.code), failure.message, failure.detail});
+  claim.message = "the node " + node + " says: " + claim.message;
+  return claim;
 }
 
 // Whether the record that a node sent is what was asked for.
@@ -141,7 +145,7 @@ void remote_link_state::deliver(pending_request& request, wire::frame&& answer) 
                                     "the node " + options.name + " answered wrongly: " + what}));
   };
   if (answer.what == wire::content::failure)
-    return request.promise.deliver(to_caf(as_error(answer.failure)));
+    return request.promise.deliver(to_caf(as_error(options.name, answer.failure)));
   if (answer.what != answer_to(request.what))
     return wrong("asked for " + std::string(wire::name_of(request.what)) + ", got " + std::string(wire::name_of(answer.what)));
   switch (answer.what) {

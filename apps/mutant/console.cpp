@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "apps/mutant/text.hpp"
@@ -30,6 +31,17 @@ int write_all(int descriptor, std::string_view text) noexcept {
     }
   }
   return 0;
+}
+
+// A character of the basic plane.
+std::string json_escape(std::string_view utf8) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(utf8[i])); };
+  const auto code = utf8.size() == 1   ? at(0)
+                    : utf8.size() == 2 ? (at(0) & 0x1F) << 6 | (at(1) & 0x3F)
+                                       : (at(0) & 0x0F) << 12 | (at(1) & 0x3F) << 6 | (at(2) & 0x3F);
+  std::array<char, 8> text{};
+  std::snprintf(text.data(), text.size(), "\\u%04x", code & 0xFFFF);
+  return text.data();
 }
 
 std::string base64(std::string_view bytes) {
@@ -84,12 +96,23 @@ void add_key(json& to, const std::string& name, std::string_view key) {
 }
 
 std::string dump(const json& document) {
-  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+  // JSON escapes the controls below 0x20; the others would go through to a terminal.
+  const auto text = document.dump(-1, ' ', false, json::error_handler_t::replace);
+  std::string out;
+  for (std::string_view rest(text); !rest.empty();) {
+    const auto sequence = rest.substr(0, std::max<std::size_t>(1, utf8_length(rest)));
+    rest.remove_prefix(sequence.size());
+    if (is_control(sequence))
+      out += json_escape(sequence);
+    else
+      out += sequence;
+  }
+  return out;
 }
 
 void console::note(std::string_view text) const {
   if (!quiet)
-    write_all(STDERR_FILENO, "mutant: " + std::string(text) + "\n");
+    write_all(STDERR_FILENO, "mutant: " + without_controls(text) + "\n");
 }
 
 void console::summary(std::string_view line) {
@@ -111,7 +134,7 @@ void console::document(const json& what) {
 
 int console::failed(std::string_view subject, const error& e, json more) {
   auto message = std::string(subject) + ": " + e.message;
-  write_all(STDERR_FILENO, "mutant: " + message + "\n");
+  write_all(STDERR_FILENO, "mutant: " + without_controls(message) + "\n");
   if (use_json) {
     more["error"] = {{"code", name_of(e.code)}, {"message", message}};
     document(more);

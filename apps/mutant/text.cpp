@@ -11,48 +11,6 @@ namespace mutant::cli {
 
 namespace {
 
-// Length of the well-formed UTF-8 sequence at the front; 0 if there is none.
-std::size_t utf8_length(std::string_view text) noexcept {
-  auto at = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  auto follows = [&](std::size_t i) { return (at(i) & 0xC0u) == 0x80u; };
-  const auto first = at(0);
-  if (first < 0x80)
-    return 1;
-  if (first >= 0xC2 && first <= 0xDF)
-    return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const auto overlong = first == 0xE0 && at(1) < 0xA0;
-    const auto surrogate = first == 0xED && at(1) >= 0xA0;
-    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const auto outside = (first == 0xF0 && at(1) < 0x90) || (first == 0xF4 && at(1) >= 0x90);
-    return follows(1) && follows(2) && follows(3) && !outside ? 4 : 0;
-  }
-  return 0;
-}
-
-void append_octal(std::string& out, char c) {
-  const auto value = static_cast<unsigned char>(c);
-  out += '\\';
-  out += static_cast<char>('0' + (value >> 6));
-  out += static_cast<char>('0' + ((value >> 3) & 7));
-  out += static_cast<char>('0' + (value & 7));
-}
-
-// What would move the cursor, or show text in another order than it has.
-bool is_control(std::string_view sequence) noexcept {
-  const auto c = static_cast<unsigned char>(sequence.front());
-  if (sequence.size() == 1)
-    return c < 0x20 || c == 0x7F;
-  if (sequence.size() == 2)
-    return c == 0xC2 && static_cast<unsigned char>(sequence[1]) < 0xA0;
-  const auto last = static_cast<unsigned char>(sequence[2]);
-  if (sequence.starts_with("\xE2\x80"))
-    return last >= 0xA8 && last <= 0xAE;  // separators of lines, directions
-  return sequence.starts_with("\xE2\x81") && last >= 0xA6 && last <= 0xA9;
-}
-
 std::string with_commas(std::uint64_t count) {
   const auto digits = std::to_string(count);
   std::string text;
@@ -75,45 +33,8 @@ std::string formatted_time(std::int64_t ms, const char* format, bool utc) {
 
 }  // namespace
 
-bool is_utf8(std::string_view bytes) noexcept {
-  while (!bytes.empty()) {
-    const auto length = utf8_length(bytes);
-    if (length == 0)
-      return false;
-    bytes.remove_prefix(length);
-  }
-  return true;
-}
-
-std::string printable(std::string_view bytes) {
-  std::string out;
-  while (!bytes.empty()) {
-    const auto length = utf8_length(bytes);
-    const auto sequence = bytes.substr(0, length == 0 ? 1 : length);
-    bytes.remove_prefix(sequence.size());
-    if (sequence == "\\")
-      out += "\\\\";
-    else if (sequence == "\n")
-      out += "\\n";
-    else if (sequence == "\t")
-      out += "\\t";
-    else if (sequence == "\r")
-      out += "\\r";
-    else if (length == 0 || is_control(sequence))
-      for (auto c : sequence)
-        append_octal(out, c);
-    else
-      out += sequence;
-  }
-  return out;
-}
-
 std::string in_quotes(std::string_view key) {
-  constexpr std::size_t most = 200;
-  auto cut = key.substr(0, most);
-  // Not in the middle of a character.
-  while (cut.size() < key.size() && !cut.empty() && (static_cast<unsigned char>(key[cut.size()]) & 0xC0) == 0x80)
-    cut.remove_suffix(1);
+  const auto cut = shortened(key, 200);
   return "'" + printable(cut) + (cut.size() < key.size() ? "…'" : "'");
 }
 

@@ -8,13 +8,11 @@
 
 #include "actors/messages.hpp"
 #include "core/error.hpp"
+#include "core/printable.hpp"
 
 namespace mutant::cli {
 
-bool is_utf8(std::string_view bytes) noexcept;
-// On one line: control characters, backslashes and what is not UTF-8 escaped as ls -b does.
-std::string printable(std::string_view bytes);
-// The same in quotes and cut to a bearable length, for messages.
+// Printable, in quotes and cut to a bearable length, for messages.
 std::string in_quotes(std::string_view key);
 
 std::string human_bytes(std::uint64_t count);       // "12 B", "3.4 MiB"

@@ -1,5 +1,6 @@
 #include "actors/pad_worker.hpp"
 
+#include "core/store_claim.hpp"
 #include "tests/actors/fixture.hpp"
 
 namespace mutant::testing {
@@ -114,6 +115,22 @@ BOOST_AUTO_TEST_CASE(other_content_under_the_same_counter_settles_an_unanswered_
   BOOST_REQUIRE(engine->put(record(1, 1, "theirs")) && engine->commit());
   refuse_first(1, errc::timeout);
   BOOST_TEST((get_error<done>(make(), put_atom_v, record(1, 1, "ours")).code == errc::pad_conflict));
+}
+
+// Whatever store is behind it: this is the one place that all answers pass.
+BOOST_AUTO_TEST_CASE(a_store_can_say_nothing_but_what_a_store_has_to_say_and_its_words_are_shown_as_words) {
+  options.tries = 1;
+  for (unsigned number = 1; number <= last_errc; ++number) {
+    const auto code = static_cast<errc>(number);
+    door->refuse = [code](pad_op, const pad_address&) { return error{code, "\x1b]0;owned\x07 $ sudo", 5}; };
+    const auto worker = make();
+    for (const auto& e : {get_error<bytes>(worker, get_atom_v, pad_query{data_pad(number)}),
+                          get_error<done>(worker, put_atom_v, record(number, 1, "x"))}) {
+      BOOST_TEST((e.code == (is_store_code(code) ? code : errc::io_error)), name_of(code));
+      BOOST_TEST(e.message.find('\x1b') == std::string::npos);
+      BOOST_TEST(e.message.find("\\033]0;owned\\007 $ sudo") != std::string::npos, e.message);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_store_that_is_gone_is_unreachable) {
