@@ -4,20 +4,23 @@
 // client, a client would take any certificate of the same authority for its node's (another client's, say), a missing key
 // file would end the process at the next connection, and whoever forgets the authority's file gets no checks at all.
 //
-// The rules: TLS 1.2 or later; either side shows a certificate that the authority's file proves; a client also checks that the
-// node's certificate carries the host name or address that it asked for; a certificate with "extended key usage" must
-// allow its role. A context is immutable and shared; a session belongs to the multiplexer's thread.
+// The rules: TLS 1.3, or 1.2 with ephemeral keys (ECDHE) and authenticated encryption; either side shows a certificate that the
+// authority's file proves; a client also checks that the node's certificate carries the host name or address that it asked for;
+// a certificate with "extended key usage" must allow its role; a node may have a list of the certificates that it takes.
+// A context is immutable and shared; a session belongs to the multiplexer's thread.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "core/error.hpp"
 
 struct ssl_ctx_st;
-struct ssl_st;
+struct ssl_st;   // OpenSSL's
 
 namespace mutant {
 
@@ -32,22 +35,40 @@ struct tls_files {
 
 enum class tls_role { node, client };
 
+// The clients that a node lets in, out of those that its authority has certified. Empty: all.
+class tls_allow_list {
+ public:
+  // Each is the SHA-256 fingerprint of a certificate, 64 hexadecimal digits with or without colons, or else a name that it was
+  // made out to: its common name, or a host name of it. invalid_argument: neither.
+  static result<tls_allow_list> parse(const std::vector<std::string>& entries);
+
+  bool empty() const noexcept { return fingerprints_.empty() && names_.empty(); }
+  bool allows(const std::string& fingerprint, const std::vector<std::string>& names) const;
+
+ private:
+  std::set<std::string> fingerprints_;   // 64 small hexadecimal digits
+  std::set<std::string> names_;
+};
+
 class tls_context {
  public:
   // invalid_argument: a file is not named, cannot be read as what it should be, does not fit the others, or the certificate
   // is not valid today. access_denied: the key is readable for others than its owner and group.
-  static result<std::shared_ptr<const tls_context>> load(const tls_files& files, tls_role role);
+  static result<std::shared_ptr<const tls_context>> load(const tls_files& files, tls_role role, tls_allow_list allow = {});
   ~tls_context();
   tls_context(const tls_context&) = delete;
   tls_context& operator=(const tls_context&) = delete;
 
   tls_role role() const noexcept { return role_; }
+  const tls_allow_list& allow() const noexcept { return allow_; }
   ssl_ctx_st* handle() const noexcept { return handle_; }
 
  private:
-  tls_context(ssl_ctx_st* handle, tls_role role) noexcept : handle_(handle), role_(role) {}
+  tls_context(ssl_ctx_st* handle, tls_role role, tls_allow_list allow) noexcept
+      : handle_(handle), role_(role), allow_(std::move(allow)) {}
   ssl_ctx_st* handle_;
   tls_role role_;
+  tls_allow_list allow_;
 };
 
 using tls_context_ptr = std::shared_ptr<const tls_context>;
@@ -70,10 +91,14 @@ class tls_session {
   bool established() const noexcept { return established_; }
   // Bytes that were taken off the socket but not read yet.
   std::size_t pending() const noexcept;
+  // For whoever checks the other side's certificate: it is not one that is let in.
+  void not_allowed(const std::string& whose) { not_allowed_ = whose; }
   // Why it is over, if that is known.
   const std::string& failure() const noexcept { return failure_; }
   // The name that the other side's certificate was made out to.
   std::string peer_name() const;
+  // The SHA-256 of that certificate, in hex.
+  std::string peer_fingerprint() const;
 
  private:
   tls_session(tls_context_ptr context, ssl_st* handle) noexcept : context_(std::move(context)), handle_(handle) {}
@@ -83,6 +108,7 @@ class tls_session {
   ssl_st* handle_;
   bool established_ = false;
   std::string failure_;
+  std::string not_allowed_;
 };
 
 }  // namespace mutant
