@@ -33,22 +33,39 @@ result<void> node_options::validate() const {
   return {};
 }
 
+node_state::client_number node_state::join(client_number number) {
+  const auto& sender = self->current_sender();
+  if (!sender)
+    return 0;
+  const auto [at, is_new] = members.try_emplace(sender->address(), number);
+  if (is_new) {
+    self->monitor(sender->address());
+    ++clients[number].actors;
+  }
+  return at->second;
+}
+
+node_state::client_number node_state::client_of_sender() {
+  const auto& sender = self->current_sender();
+  if (!sender)
+    return 0;
+  const auto known = members.find(sender->address());
+  return known != members.end() ? known->second : join(++last_own_number);
+}
+
 caf::result<done> node_state::take(bool erases, bytes record) {
   if (record.size() > max_record_bytes)
     return to_caf({errc::corrupt_record, "a record of " + std::to_string(record.size()) + " bytes is too large"});
-  const auto sender = self->current_sender();
-  const auto who = sender ? sender->address() : caf::actor_addr();
+  const auto who = client_of_sender();
   const auto size = record.size();
   if (pending_bytes + size > options.max_pending_bytes && !make_room(who, size))
     return to_caf(overload(pending_bytes));
-  auto [at, is_new] = clients.try_emplace(who);
-  if (is_new && sender)
-    self->monitor(who);
-  auto& c = at->second;
+  auto& c = clients[who];
   auto promise = self->make_response_promise<done>();
   if (c.queue.empty())
     turn.push_back(who);
-  c.queue.push_back({erases, std::move(record), promise, who});
+  const auto& sender = self->current_sender();
+  c.queue.push_back({erases, std::move(record), promise, sender ? sender->address() : caf::actor_addr(), who});
   c.queued_bytes += size;
   c.pending_bytes += size;
   queued_bytes += size;
@@ -57,7 +74,7 @@ caf::result<done> node_state::take(bool erases, bytes record) {
   return promise;
 }
 
-bool node_state::make_room(const caf::actor_addr& asking, std::uint64_t size_bytes) {
+bool node_state::make_room(client_number asking, std::uint64_t size_bytes) {
   const auto known = clients.find(asking);
   const auto own = known == clients.end() ? 0 : known->second.pending_bytes;
   const auto busy = std::ranges::count_if(clients, [](const auto& c) { return c.second.pending_bytes > 0; });
@@ -222,27 +239,37 @@ void node_state::finish(write& w, const std::optional<error>& e) {
   dispatch();
 }
 
-void node_state::client_down(const caf::actor_addr& who) {
-  auto at = clients.find(who);
-  if (at == clients.end())
+void node_state::sender_down(const caf::actor_addr& who) {
+  const auto member = members.find(who);
+  if (member == members.end())
     return;
-  at->second.gone = true;
-  std::erase(turn, who);
-  queued_bytes -= std::exchange(at->second.queued_bytes, 0);
-  for (auto& w : std::exchange(at->second.queue, {})) {
-    pending_bytes -= w.record.size();
-    at->second.pending_bytes -= w.record.size();
-  }
-  forget_if_idle(who);
+  const auto number = member->second;
+  members.erase(member);
+  auto& c = clients.at(number);
+  --c.actors;
+  const auto had_turn = !c.queue.empty();
+  std::erase_if(c.queue, [&](const write& w) {
+    if (w.sender != who)
+      return false;
+    const auto size = w.record.size();
+    c.queued_bytes -= size;
+    c.pending_bytes -= size;
+    queued_bytes -= size;
+    pending_bytes -= size;
+    return true;
+  });
+  if (had_turn && c.queue.empty())
+    std::erase(turn, number);
+  forget_if_idle(number);
 }
 
-void node_state::forget_if_idle(const caf::actor_addr& who) {
+void node_state::forget_if_idle(client_number who) {
   auto at = clients.find(who);
-  if (at != clients.end() && at->second.gone && at->second.pending_bytes == 0)
+  if (at != clients.end() && at->second.actors == 0 && at->second.pending_bytes == 0)
     clients.erase(at);
 }
 
-pad_store_actor::behavior_type node(self_pointer self, node_options options) {
+node_actor::behavior_type node(self_pointer self, node_options options) {
   auto& s = self->state;
   s.self = self;
   s.options = std::move(options);
@@ -255,7 +282,7 @@ pad_store_actor::behavior_type node(self_pointer self, node_options options) {
     if (down.source == self->state.options.store.address())
       self->quit(down.reason);
     else
-      self->state.client_down(down.source);
+      self->state.sender_down(down.source);
   });
   return {
       [self](put_atom, bytes& record) { return self->state.take(false, std::move(record)); },
@@ -263,6 +290,7 @@ pad_store_actor::behavior_type node(self_pointer self, node_options options) {
       [self](head_atom atom, const pad_query& query) { return self->delegate(self->state.options.store, atom, query); },
       [self](erase_atom, bytes& blank) { return self->state.take(true, std::move(blank)); },
       [self](stats_atom atom) { return self->delegate(self->state.options.store, atom); },
+      [self](join_atom, std::uint64_t client) { self->state.join(client); },
   };
 }
 

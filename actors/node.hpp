@@ -1,21 +1,27 @@
 // A pad store for strangers, in front of one of ours: nothing is written that a verifier has not seen.
 //
-// Writes queue per client (the actor that asks: for those from outside their connection's node_session) and go to the
-// verifiers in turn, one client after the other, and from there to the store, which has a bounded amount before it so that a
-// queue never forms where turns no longer count. Pending writes hold at most max_pending_bytes; what comes beyond is
-// `overloaded`. A client below its even share gets its place all the same: the one that holds most loses the writes that it
-// queued last. Reads pass straight through.
-// What a client queued is dropped when it goes down. Ends when the store behind it ends. There is no time limit here: what the
+// Writes queue per client and go to the verifiers in turn, one client after the other, and from there to the store, which has a
+// bounded amount before it so that a queue never forms where turns no longer count. A client is all actors that joined it by
+// number (for those from outside their connections' node_sessions: one address or certificate, however many connections it
+// makes), or else the actor that asks. Pending writes hold at most max_pending_bytes; what comes beyond is `overloaded`. A
+// client below its even share gets its place all the same: the one that holds most loses the writes that it queued last. Reads
+// pass straight through.
+// What an actor queued is dropped when it goes down. Ends when the store behind it ends. There is no time limit here: what the
 // store does not answer stays pending, and counts; clients have limits of their own.
 #pragma once
 
 #include <deque>
 #include <map>
+#include <unordered_map>
 
 #include "actors/interfaces.hpp"
 #include "actors/verifier.hpp"
 
 namespace mutant {
+
+// From now on the sender's writes count as this client's.
+using join_atom = caf::atom_constant<caf::atom("join")>;
+using node_actor = pad_store_actor::extend<reacts_to<join_atom, std::uint64_t>>;
 
 struct node_options {
   pad_store_actor store;
@@ -29,7 +35,8 @@ struct node_options {
 };
 
 struct node_state {
-  using self_pointer = pad_store_actor::stateful_pointer<node_state>;
+  using self_pointer = node_actor::stateful_pointer<node_state>;
+  using client_number = std::uint64_t;
   static inline const char* name = "node";
   node_state() = default;
 
@@ -37,17 +44,20 @@ struct node_state {
     bool erases = false;
     bytes record;
     caf::typed_response_promise<done> promise;
-    caf::actor_addr client;
+    caf::actor_addr sender;
+    client_number client = 0;
   };
   struct client {
     std::deque<write> queue;
     std::uint64_t queued_bytes = 0;
     std::uint64_t pending_bytes = 0;      // queued, being verified, or with the store
-    bool gone = false;
+    std::size_t actors = 0;
   };
 
+  client_number join(client_number number);
+  client_number client_of_sender();
   caf::result<done> take(bool erases, bytes record);
-  bool make_room(const caf::actor_addr& asking, std::uint64_t size_bytes);
+  bool make_room(client_number asking, std::uint64_t size_bytes);
   void shed_last(client& from);
   void dispatch();
   std::vector<write> next_batch();
@@ -61,13 +71,17 @@ struct node_state {
   std::uint64_t limit_for(std::uint64_t added_bytes) const;
   void store(write w);
   void finish(write& w, const std::optional<error>& e);
-  void client_down(const caf::actor_addr& who);
-  void forget_if_idle(const caf::actor_addr& who);
+  void sender_down(const caf::actor_addr& who);
+  void forget_if_idle(client_number who);
+
+  static constexpr client_number own_numbers = client_number{1} << 63;
 
   self_pointer self = nullptr;
   node_options options;
-  std::map<caf::actor_addr, client> clients;
-  std::deque<caf::actor_addr> turn;                   // clients with something queued
+  std::map<client_number, client> clients;
+  std::unordered_map<caf::actor_addr, client_number> members;
+  client_number last_own_number = own_numbers;        // of actors that joined nobody
+  std::deque<client_number> turn;                     // clients with something queued
   std::vector<verifier_actor> idle;
   std::uint64_t pending_bytes = 0;
   std::uint64_t queued_bytes = 0;                     // of the pending ones: not yet with a verifier or the store
@@ -80,6 +94,6 @@ struct node_state {
   std::uint64_t kept_bytes() const { return reported_bytes + (written_bytes - written_then) + storing_bytes; }
 };
 
-pad_store_actor::behavior_type node(node_state::self_pointer self, node_options options);
+node_actor::behavior_type node(node_state::self_pointer self, node_options options);
 
 }  // namespace mutant

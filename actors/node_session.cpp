@@ -5,7 +5,6 @@ namespace mutant {
 namespace {
 
 constexpr std::size_t read_bytes = 128 * 1024;
-constexpr std::chrono::seconds longest_tick{10};
 constexpr std::uint64_t refusals_told = 20;   // of each connection; a flood must not fill the log
 
 bool is_bad_faith(errc code) noexcept {
@@ -14,22 +13,43 @@ bool is_bad_faith(errc code) noexcept {
 
 }  // namespace
 
+node_session_state::~node_session_state() {
+  if (over || !options.commons)
+    return;
+  options.commons->incoming.withdraw(incoming);
+  options.commons->outgoing.withdraw(outgoing);
+  options.commons->admission.leave(options.id);
+}
+
 void node_session_state::start(self_pointer me, caf::io::connection_handle on, node_session_options o,
                                connection_report_ptr r) {
   self = me;
   connection = on;
   options = std::move(o);
   report = std::move(r);
-  unsent_since = self->clock().now();
+  begun = unsent_since = activity->last = self->clock().now();
+  incoming.session = outgoing.session = options.id;
+  const auto when_granted = [this](auto go_on) {
+    return [this, go_on, me_again = caf::actor_cast<caf::actor_addr>(self)] {
+      if (auto there = caf::actor_cast<caf::actor>(me_again))
+        caf::anon_send(there, deferred{[this, go_on] {
+                         if (!over)
+                           go_on();
+                       }});
+    };
+  };
+  incoming.granted = when_granted([this] {
+    waits_for_room = false;
+    read_on();
+  });
+  outgoing.granted = when_granted([this] {
+    waits_for_room = false;
+    begin_read();
+    read_on();
+  });
   self->ack_writes(connection, true);
   self->configure_read(connection, caf::io::receive_policy::at_most(read_bytes));
   self->trigger(connection, 1);
-  self->delayed_send(self, options.greeting_timeout, deferred{[this] {
-                       if (!greeted)
-                         close("no greeting within " + std::to_string(options.greeting_timeout.count() / 1000) + " s",
-                               log_level::warning);
-                     }});
-  tick();
 }
 
 // A client may speak before the message that the connection stands; our greeting goes first either way.
@@ -41,42 +61,60 @@ void node_session_state::connected() {
 }
 
 bool node_session_state::may_read() const {
-  return !over && !draining && !admission && requests < options.max_requests
+  return !over && !draining && !waits_for_room && requests < options.max_requests
          && charged_bytes + out.unsent_bytes() < options.window_bytes;
 }
 
-// A record that came in at once needs no room: it is the node's by now.
-void node_session_state::admit_incoming() {
-  if (in.record_bytes() != 0 && incoming_bytes == 0 && !admission && !over)
-    admit(in.record_bytes());
-}
-
-void node_session_state::admit(std::size_t size_bytes) {
-  admission = options.budget->ask(caf::actor_cast<caf::actor>(self), size_bytes, [this] {
-    if (over)
-      return;
-    admitted();
-    read_on();
-  });
-  if (admission->granted)
-    admitted();
-}
-
-void node_session_state::admitted() {
-  const auto size = std::exchange(admission, nullptr)->size_bytes;
-  if (!held) {
-    incoming_bytes = size;
-    incoming_since = self->clock().now();
-    return;
+bool node_session_state::take_place() {
+  auto client = options.commons->admission.greet(options.id, report->peer_fingerprint, activity);
+  if (!client) {
+    close(client.error().message, log_level::warning);
+    return false;
   }
-  reserved_bytes += size;
+  options.commons->outgoing.withdraw(outgoing);   // our greeting, perhaps, which was nobody's yet
+  unsent_bytes = 0;
+  incoming.client = outgoing.client = *client;
+  self->send(options.node, join_atom::value, *client);
+  write_log(log_level::info, "client connected", {{"peer", report->peer}, {"name", report->peer_name}});
+  return true;
+}
+
+// A record that came in at once needs no room: it is the node's by now. One that comes piece by piece is charged for what is
+// there, and for what is read next.
+void node_session_state::admit_incoming() {
+  const auto size = in.record_bytes();
+  if (size == 0 || waits_for_room || over)
+    return;
+  const auto needed = std::min(size, in.record_filled_bytes() + read_bytes);
+  if (incoming.held_bytes == 0)
+    incoming_since = self->clock().now();
+  if (needed > incoming.held_bytes)
+    waits_for_room = !options.commons->incoming.ask(incoming, needed - incoming.held_bytes);
+}
+
+void node_session_state::incoming_is_whole() {
+  session_budget::judge(incoming, false, {});
+  options.commons->incoming.change(incoming, incoming.held_bytes, 0);
+}
+
+void node_session_state::admit_read(wire::frame&& frame) {
+  held = std::move(frame);
+  waits_for_room = !options.commons->outgoing.ask(outgoing, max_record_bytes);
+  if (!waits_for_room)
+    begin_read();
+}
+
+void node_session_state::begin_read() {
   const auto frame = std::move(*held);
   held.reset();
-  ask<bytes>(frame.head, frame.what, {size, size}, get_atom_v, pad_query{frame.address});
+  ask<bytes>(frame.head, frame.what, {max_record_bytes, max_record_bytes}, get_atom_v, pad_query{frame.address});
 }
 
 void node_session_state::received(byte_view from) {
   connected();
+  const auto now = self->clock().now();
+  activity->last = now;
+  session_budget::moved(incoming, from.size(), now);
   if (backlog_at == backlog.size()) {
     backlog.clear();
     backlog_at = 0;
@@ -90,12 +128,12 @@ void node_session_state::received(byte_view from) {
       handle(std::move(**frame));
     }
   }
+  if (over)
+    return;
   backlog.insert(backlog.end(), from.begin(), from.end());
   admit_incoming();
-  if (may_read())
-    self->trigger(connection, 1);
-  else
-    halted = true;
+  halted = true;
+  reading();
 }
 
 void node_session_state::read_on() {
@@ -110,10 +148,29 @@ void node_session_state::read_on() {
       handle(std::move(**frame));
   }
   admit_incoming();
+  reading();
+}
+
+// Goes on reading off the socket if it may. Only then is it the client's turn to move.
+void node_session_state::reading() {
+  if (over)
+    return;
   if (halted && may_read()) {
     halted = false;
     self->trigger(connection, 1);
   }
+  session_budget::judge(incoming, in.record_bytes() != 0 && !halted, self->clock().now());
+  note_activity();
+}
+
+void node_session_state::note_activity() {
+  const auto was_busy = std::exchange(activity->busy, requests != 0);
+  if (was_busy != activity->busy)
+    activity->last = self->clock().now();
+}
+
+void node_session_state::write_log(log_level level, const std::string& what, log_fields fields) {
+  options.commons->log.write(level, what, std::move(fields), self->clock().now());
 }
 
 template <class Out, class... Args>
@@ -140,8 +197,8 @@ void node_session_state::handle(wire::frame&& frame) {
     // CAF's own clients greet twice.
     if (!wire::parse_client_greeting(frame.payload))
       return close("it broke the protocol: its greeting is malformed", log_level::warning);
-    if (!std::exchange(greeted, true))
-      tell(options.log, log_level::info, "client connected", {{"peer", report->peer}, {"name", report->peer_name}});
+    if (!greeted)
+      greeted = take_place();
     return;
   }
   if (!greeted || frame.head.target != options.greeting.actor || frame.number() == 0 || frame.head.source == 0
@@ -150,14 +207,13 @@ void node_session_state::handle(wire::frame&& frame) {
   const auto size = frame.record.size();
   switch (frame.what) {
     case wire::content::put:
-      options.budget->change(std::exchange(incoming_bytes, 0), 0);
+      incoming_is_whole();
       return ask<done>(frame.head, frame.what, {size, 0}, put_atom_v, std::move(frame.record));
     case wire::content::erase:
-      options.budget->change(std::exchange(incoming_bytes, 0), 0);
+      incoming_is_whole();
       return ask<done>(frame.head, frame.what, {size, 0}, erase_atom_v, std::move(frame.record));
     case wire::content::get:
-      held = std::move(frame);
-      return admit(max_record_bytes);
+      return admit_read(std::move(frame));
     case wire::content::head:
       return ask<bytes>(frame.head, frame.what, {record_header_bytes, 0}, head_atom_v, pad_query{frame.address});
     default: return ask<pad_store_stats>(frame.head, frame.what, {record_header_bytes, 0}, stats_atom_v);
@@ -174,9 +230,9 @@ void node_session_state::answer(cost holds, std::vector<std::byte> front, bytes 
     unsent_since = self->clock().now();
     taken_bytes = 0;
   }
+  activity->last = self->clock().now();
   out.push(std::move(front), std::move(body));
   out.pump(self, connection);
-  reserved_bytes -= holds.reserved;
   count_unsent(holds.reserved);
   read_on();
   end_if_drained();
@@ -184,22 +240,26 @@ void node_session_state::answer(cost holds, std::vector<std::byte> front, bytes 
 
 void node_session_state::refuse(const wire::header& head, wire::content what, cost holds, const error& e) {
   if (is_bad_faith(e.code) && ++refused <= refusals_told)
-    tell(options.log, log_level::warning, "refused a write",
-         {{"peer", report->peer}, {"name", report->peer_name}, {"what", std::string(wire::name_of(what))},
-          {"error", std::string(name_of(e.code))}, {"message", e.message}});
+    write_log(log_level::warning, "refused a write",
+              {{"peer", report->peer}, {"name", report->peer_name}, {"what", std::string(wire::name_of(what))},
+               {"error", std::string(name_of(e.code))}, {"message", e.message}});
   answer(holds, wire::answer_failure(head, e));
 }
 
 void node_session_state::count_unsent(std::size_t given_back) {
   const auto before = std::exchange(unsent_bytes, out.unsent_bytes());
-  options.budget->change(before + given_back, unsent_bytes);
+  options.commons->outgoing.change(outgoing, before + given_back, unsent_bytes);
+  session_budget::judge(outgoing, unsent_bytes != 0, self->clock().now());
 }
 
 void node_session_state::sent(std::uint64_t written, std::uint64_t left) {
+  const auto now = self->clock().now();
+  activity->last = now;
+  session_budget::moved(outgoing, static_cast<std::size_t>(written), now);
   taken_bytes += static_cast<std::size_t>(written);
   if (taken_bytes >= max_record_bytes) {
     taken_bytes = 0;
-    unsent_since = self->clock().now();
+    unsent_since = now;
   }
   out.transferred(left);
   out.pump(self, connection);
@@ -208,21 +268,21 @@ void node_session_state::sent(std::uint64_t written, std::uint64_t left) {
   end_if_drained();
 }
 
-// Shared memory must not be held by somebody who does not move.
-void node_session_state::tick() {
+// Shared memory must not be held by somebody who does not move, nor a place by somebody who does not say what for.
+void node_session_state::look_at_clock() {
   if (over)
     return;
   const auto now = self->clock().now();
+  if (!greeted && now - begun > options.greeting_timeout)
+    return close("no greeting within " + std::to_string(options.greeting_timeout.count() / 1000) + " s", log_level::warning);
   const auto overdue = now - options.transfer_timeout;
   if (!may_read())
     incoming_since = now;  // it waits for us
   const auto limit = std::to_string(options.transfer_timeout.count() / 1000) + " s";
-  if (incoming_bytes > 0 && incoming_since < overdue)
+  if (incoming.held_bytes > 0 && incoming_since < overdue)
     return close("it did not send all of a record within " + limit, log_level::warning);
   if (out.unsent_bytes() > 0 && unsent_since < overdue)
-    return close("it did not take an answer within " + limit, log_level::warning);
-  const auto pause = std::min<std::chrono::milliseconds>(options.transfer_timeout / 4, longest_tick);
-  self->delayed_send(self, pause, deferred{[this] { tick(); }});
+    close("it did not take an answer within " + limit, log_level::warning);
 }
 
 void node_session_state::drain() {
@@ -239,14 +299,13 @@ void node_session_state::close(const std::string& why, log_level level) {
   if (std::exchange(over, true))
     return;
   const auto what = greeted ? "client disconnected" : report->established ? "client refused" : "connection refused";
-  tell(options.log, level, what,
-       {{"peer", report->peer}, {"name", report->peer_name}, {"reason", why}, {"answered", std::to_string(answered)},
-        {"refused", std::to_string(refused)}});
+  write_log(level, what,
+            {{"peer", report->peer}, {"name", report->peer_name}, {"reason", why}, {"answered", std::to_string(answered)},
+             {"refused", std::to_string(refused)}});
   report->abort = true;
-  if (auto asked = std::exchange(admission, nullptr))
-    options.budget->give_up(asked);
-  options.budget->change(std::exchange(incoming_bytes, 0) + std::exchange(reserved_bytes, 0) + std::exchange(unsent_bytes, 0),
-                         0);
+  options.commons->incoming.withdraw(incoming);
+  options.commons->outgoing.withdraw(outgoing);
+  options.commons->admission.leave(options.id);
   // CAF counts triggers down behind the handler, and tells the broker at zero, even one that is gone: keep it above.
   self->trigger(connection, 1);
   self->quit();
@@ -269,6 +328,8 @@ caf::behavior node_session(node_session_state::self_pointer self, caf::io::conne
         s.close(why.empty() ? "the connection was closed" : why, s.greeted ? log_level::info : log_level::warning);
       },
       [self](caf::close_atom) { self->state.drain(); },
+      [self](caf::close_atom, const std::string& why) { self->state.close(why, log_level::info); },
+      [self](look_atom) { self->state.look_at_clock(); },
       [](deferred& later) { later.run(); },
   };
 }

@@ -219,7 +219,7 @@ void remote_store_state::open_link(std::size_t at) {
             if (!there.link || there.link->address() != link_now)
               return;
             there.connected = true;
-            there.pause = {};
+            there.connected_since = self->clock().now();
             there.trouble.clear();
             given_up = false;
             dispatch();
@@ -238,7 +238,9 @@ void remote_store_state::connection_lost(std::size_t at, const std::string& why)
   const auto was_connected = std::exchange(n.connected, false);
   n.link = nullptr;
   n.trouble = why;
-  n.pause = std::clamp(n.pause * 2, options.first_pause, options.longest_pause);
+  // Where idle connections give way, clients that all come back at once would show each other out for ever.
+  const auto lasted = was_connected && self->clock().now() - n.connected_since > options.longest_pause;
+  n.pause = std::clamp(lasted ? options.first_pause : n.pause * 2, options.first_pause, options.longest_pause);
   self->delayed_send(self, n.pause, deferred{[this, at] { connect(at); }});
   if (was_connected && connected_nodes() == 0)
     none_connected();

@@ -66,7 +66,8 @@ struct remote_store_state {
     std::size_t next_address = 0;
     caf::actor link;                       // while connecting and connected
     bool connected = false;
-    std::chrono::milliseconds pause{0};
+    caf::actor_clock::time_point connected_since;
+    std::chrono::milliseconds pause{0};    // before it is tried again; grows while connections do not last
     std::string trouble;                   // why it is not connected
     std::map<std::uint64_t, job_ptr> in_flight;
     std::size_t flight_bytes = 0;

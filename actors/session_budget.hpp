@@ -1,79 +1,89 @@
-// Memory that the sessions of one node share: for records that are still coming in, for reads under way, and for answers that
-// are not sent yet. (A write that is whole is the node's to count.)
+// Memory that the sessions of one node share: one budget for records that are still coming in, charged as their bytes arrive,
+// and one for reads and answers that are not taken yet. (A write that is whole is the node's to count.)
 //
-// Room is given first come, first served; who has to wait is told by a message. Answers are counted when they are there: what
-// they take beyond the room of their reads is an error's few bytes. Lives in the multiplexer's thread, like the sessions.
+// Room is given to clients in turn, however many connections one has, and to the connections of a client in turn; a client
+// gets three quarters of it at most. The last `reserve_bytes` are for one holder at a time: records that grow piece by piece
+// could otherwise fill the room together and all wait for more. While somebody waits, whoever holds room and moves less than
+// min_rate for `stall_patience` is slow() and has to go. Answers are counted when they are there: what they take beyond the
+// room of their reads is an error's few bytes.
+// Lives in the multiplexer's thread, like the sessions.
 #pragma once
 
-#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <deque>
-#include <memory>
-
-#include "actors/messages.hpp"
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
 
 namespace mutant {
 
 class session_budget {
  public:
-  struct share {
-    std::size_t size_bytes = 0;
-    bool granted = false;
-    caf::actor session;               // gets on_grant when it had to wait
-    std::function<void()> on_grant;
+  using clock = std::chrono::steady_clock;
+
+  // One connection's part of it. Withdraw it before it ends.
+  struct holder {
+    std::uint64_t client = 0;
+    std::uint64_t session = 0;             // for slow()
+    std::function<void()> granted;         // called when room is there that had to be waited for
+    std::size_t held_bytes = 0;
+    std::size_t wanted_bytes = 0;          // waits for so much more; 0: does not wait
+    // Whether it is the other side's turn to move, and what has moved since.
+    bool judged = false;
+    clock::time_point judged_since;
+    clock::time_point last_moved;
+    std::size_t moved_bytes = 0;
   };
-  using share_ptr = std::shared_ptr<share>;
 
-  explicit session_budget(std::uint64_t limit_bytes) noexcept : limit_bytes_(limit_bytes) {}
+  struct limits {
+    std::uint64_t limit_bytes = 0;
+    std::uint64_t reserve_bytes = 0;
+    std::uint64_t min_rate = 128 * 1024;                  // bytes a second
+    std::chrono::milliseconds stall_patience{500};
+  };
 
-  share_ptr ask(caf::actor session, std::size_t size_bytes, std::function<void()> on_grant) {
-    auto s = std::make_shared<share>(share{size_bytes, false, std::move(session), std::move(on_grant)});
-    if (waiting_.empty() && fits(size_bytes))
-      take(*s);
-    else
-      waiting_.push_back(s);
-    return s;
-  }
-  // Of one that was granted, or still waits.
-  void give_up(const share_ptr& s) {
-    if (s->granted)
-      used_bytes_ -= s->size_bytes;
-    else
-      std::erase(waiting_, s);
-    grant();
-  }
-  // What a session holds has changed.
-  void change(std::size_t from_bytes, std::size_t to_bytes) {
-    used_bytes_ += to_bytes;
-    used_bytes_ -= from_bytes;
-    if (to_bytes < from_bytes)
-      grant();
-  }
+  explicit session_budget(const limits& l) : limits_(l) {}
+  // Called when somebody has to wait: look for slow() ones from now on, as long as somebody is waiting().
+  std::function<void()> on_pressure;
 
+  // True: there is room, and it is held from now on. False: `granted` is called when there is.
+  bool ask(holder& h, std::size_t size_bytes);
+  // It holds less, or (answers) more than it asked for.
+  void change(holder& h, std::size_t from_bytes, std::size_t to_bytes);
+  // Waits no more, and holds nothing.
+  void withdraw(holder& h);
+
+  // It is the other side's turn now, or is not.
+  static void judge(holder& h, bool turn, clock::time_point now);
+  static void moved(holder& h, std::size_t size_bytes, clock::time_point now);
+
+  bool waiting() const noexcept { return !turn_.empty(); }
   std::uint64_t used_bytes() const noexcept { return used_bytes_; }
+  // Sessions that hold room and do not move as they should.
+  std::vector<std::uint64_t> slow(clock::time_point now);
 
  private:
-  // Whatever its size, one gets through alone.
-  bool fits(std::size_t size_bytes) const noexcept {
-    return used_bytes_ == 0 || used_bytes_ + size_bytes <= limit_bytes_;
-  }
-  void take(share& s) noexcept {
-    s.granted = true;
-    used_bytes_ += s.size_bytes;
-  }
-  void grant() {
-    while (!waiting_.empty() && fits(waiting_.front()->size_bytes)) {
-      auto s = std::move(waiting_.front());
-      waiting_.pop_front();
-      take(*s);
-      caf::anon_send(s->session, deferred{s->on_grant});
-    }
-  }
+  struct account {
+    std::uint64_t held_bytes = 0;
+    std::deque<holder*> waiting;
+  };
+  // full: for everybody. share: for this client.
+  enum class room { there, full, share };
+  std::uint64_t share_bytes() const noexcept { return limits_.limit_bytes / 4 * 3; }
+  room room_for(const holder& h, std::size_t size_bytes) const;
+  void take(holder& h, std::size_t size_bytes);
+  void give_back(holder& h, std::size_t size_bytes);
+  void grant(const holder* asking = nullptr);
+  void forget_if_idle(std::uint64_t client);
 
-  std::uint64_t limit_bytes_;
+  limits limits_;
   std::uint64_t used_bytes_ = 0;
-  std::deque<share_ptr> waiting_;
+  std::map<std::uint64_t, account> accounts_;
+  std::deque<std::uint64_t> turn_;         // clients of whom somebody waits
+  std::set<holder*> holders_;
+  const holder* finisher_ = nullptr;       // who may use the reserve
 };
-
-using session_budget_ptr = std::shared_ptr<session_budget>;
 
 }  // namespace mutant

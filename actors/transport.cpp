@@ -1,5 +1,6 @@
 #include "actors/transport.hpp"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -7,7 +8,7 @@
 #include <unistd.h>
 
 #include <caf/io/network/default_multiplexer.hpp>
-#include <caf/io/network/doorman_impl.hpp>
+#include <caf/io/network/acceptor_impl.hpp>
 #include <caf/io/network/stream_impl.hpp>
 #include <array>
 #include <cerrno>
@@ -23,24 +24,11 @@ constexpr int keep_alive_idle_s = 10;
 constexpr int keep_alive_interval_s = 5;
 constexpr int keep_alive_probes = 3;
 constexpr unsigned user_timeout_ms = 30'000;
-constexpr int backlog = 128;
+// A flood must not keep an honest client's connection out of the kernel's queue, and the queue must be worked off quickly.
+constexpr int backlog = 1024;
+// At a time. Fewer than the places of one address's newcomers, so that whoever is among them is read from before it has to go.
+constexpr int max_accepts = 8;
 
-// Owns a descriptor until it is released.
-class unique_socket {
- public:
-  explicit unique_socket(int descriptor) noexcept : descriptor_(descriptor) {}
-  ~unique_socket() {
-    if (descriptor_ >= 0)
-      ::close(descriptor_);
-  }
-  unique_socket(const unique_socket&) = delete;
-  unique_socket& operator=(const unique_socket&) = delete;
-  int get() const noexcept { return descriptor_; }
-  int release() noexcept { return std::exchange(descriptor_, -1); }
-
- private:
-  int descriptor_;
-};
 
 template <class T>
 void set_option(int descriptor, int level, int name, T value) noexcept {
@@ -67,6 +55,32 @@ bool is_loopback(const sockaddr* address) noexcept {
   return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
+// IPv4 through a socket of IPv6 is IPv4.
+sockaddr_storage unmapped(const sockaddr_storage& address) noexcept {
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  if (address.ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+    return address;
+  sockaddr_storage out{};
+  auto& v4 = reinterpret_cast<sockaddr_in&>(out);
+  v4.sin_family = AF_INET;
+  v4.sin_port = v6.sin6_port;
+  std::memcpy(&v4.sin_addr, v6.sin6_addr.s6_addr + 12, 4);
+  return out;
+}
+
+// Whom limits are for: one machine has one address of IPv4, and may choose from 2^64 of IPv6.
+std::string limits_address(const sockaddr_storage& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_INET) {
+    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text.data(), text.size());
+    return text.data();
+  }
+  auto prefix = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+  std::memset(prefix.s6_addr + 8, 0, 8);
+  ::inet_ntop(AF_INET6, &prefix, text.data(), text.size());
+  return text.data() + std::string("/64");
+}
+
 std::string text_of(const sockaddr* address, socklen_t size) {
   std::array<char, NI_MAXHOST> host{};
   std::array<char, NI_MAXSERV> port{};
@@ -74,14 +88,6 @@ std::string text_of(const sockaddr* address, socklen_t size) {
     return "?";
   const std::string name(host.data());
   return (name.find(':') != std::string::npos ? "[" + name + "]" : name) + ":" + port.data();
-}
-
-std::string peer_of(int descriptor) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    return "?";
-  return text_of(reinterpret_cast<const sockaddr*>(&address), size);
 }
 
 result<std::vector<socket_address>> look_up(const host_port& where, int flags) {
@@ -198,6 +204,7 @@ class tls_policy {
     const auto state = judge(link_->session->handshake());
     if (link_->session->established()) {
       link_->report->peer_name = link_->session->peer_name();
+      link_->report->peer_fingerprint = link_->session->peer_fingerprint();
       link_->established();
     }
     return state;
@@ -239,6 +246,7 @@ class pad_scribe final : public caf::io::scribe {
   std::vector<char>& rd_buf() override { return stream_.rd_buf(); }
   void flush() override { stream_.flush(this); }
   void graceful_shutdown() override {
+    const caf::intrusive_ptr<pad_scribe> until_done(this);
     if (link_->report->abort)
       ::shutdown(stream_.fd(), SHUT_RDWR);
     stream_.graceful_shutdown();
@@ -255,7 +263,7 @@ class pad_scribe final : public caf::io::scribe {
     if (link_->pending() > 0)
       stream_.backend().post([self = caf::intrusive_ptr<pad_scribe>(this)] { self->stream_.read_pending(); });
   }
-  void remove_from_loop() override { stream_.passivate(); }
+  void remove_from_loop() override { stream_.stop_reading(); }
 
  private:
   class stream final : public net::stream_impl<Policy> {
@@ -267,6 +275,12 @@ class pad_scribe final : public caf::io::scribe {
       this->start(manager);
       net::event_handler::activate();
       reading_ = true;
+    }
+    // If it was not in the loop yet, joining and leaving cancel each other out, and nobody says that it has left.
+    void stop_reading() {
+      this->passivate();
+      if ((this->eventbf() & net::input_mask) == 0)
+        removed_from_loop(net::operation::read);
     }
     void read_pending() {
       if (reading_)
@@ -292,7 +306,7 @@ net::default_multiplexer& backend_of(caf::actor_system& system) {
 }
 
 // Takes over the socket.
-result<caf::io::scribe_ptr> make_scribe(net::default_multiplexer& backend, unique_socket socket, const tls_context_ptr& tls,
+result<caf::io::scribe_ptr> make_scribe(net::default_multiplexer& backend, unique_fd socket, const tls_context_ptr& tls,
                                         const std::string& host, const connection_report_ptr& report) {
   watch_for_dead_peers(socket.get());
   if (!tls) {
@@ -309,33 +323,117 @@ result<caf::io::scribe_ptr> make_scribe(net::default_multiplexer& backend, uniqu
   return caf::io::scribe_ptr(caf::make_counted<pad_scribe<tls_policy, tls_link>>(backend, socket.release(), link));
 }
 
-class pad_doorman final : public net::doorman_impl {
+// Takes in whoever waits, as far as it goes. CAF's own would ask again at once when there are no descriptors, for ever.
+class accept_policy {
  public:
-  pad_doorman(net::default_multiplexer& backend, int descriptor, tls_context_ptr tls, std::shared_ptr<report_map> reports)
-      : doorman_impl(backend, descriptor), tls_(std::move(tls)), reports_(std::move(reports)) {}
+  explicit accept_policy(std::shared_ptr<doorway> to) : to_(std::move(to)) {}
 
-  bool new_connection() override {
-    unique_socket accepted(acceptor_.accepted_socket());
-    if (detached())
-      return false;
-    auto report = std::make_shared<connection_report>();
-    report->peer = peer_of(accepted.get());
-    auto& backend = acceptor_.backend();
-    auto made = make_scribe(backend, unique_socket(accepted.release()), tls_, {}, report);
-    if (!made)
-      return false;
-    const auto handle = (*made)->hdl();
-    parent()->add_scribe(std::move(*made));
-    reports_->emplace(handle, std::move(report));
-    const auto more = doorman::new_connection(&backend, handle);
-    reports_->erase(handle);
-    return more;
+  bool try_accept(net::native_socket& result, net::native_socket listening) {
+    for (int i = 0; i < max_accepts; ++i) {
+      sockaddr_storage address{};
+      socklen_t size = sizeof address;
+      unique_fd socket(::accept4(listening, reinterpret_cast<sockaddr*>(&address), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (socket) {
+        address = unmapped(address);
+        to_->accepted.push_back({std::move(socket), text_of(reinterpret_cast<const sockaddr*>(&address), sizeof address),
+                                 limits_address(address)});
+      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        to_->failure = errno;
+        break;
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        break;
+      }   // otherwise that one has gone again
+    }
+    result = listening;
+    return !to_->accepted.empty() || to_->failure != 0;
   }
 
  private:
-  tls_context_ptr tls_;
-  std::shared_ptr<report_map> reports_;
+  std::shared_ptr<doorway> to_;
 };
+
+class pad_doorman final : public caf::io::doorman {
+ public:
+  pad_doorman(net::default_multiplexer& backend, unique_fd socket, const std::shared_ptr<doorway>& to)
+      : doorman(net::accept_hdl_from_socket(socket.get())), to_(to), acceptor_(backend, socket.release(), to) {}
+
+  bool new_connection() override {
+    // The broker may have closed it while its event was on the way.
+    if (detached()) {
+      to_->accepted.clear();
+      return false;
+    }
+    return doorman::new_connection(&acceptor_.backend(), caf::io::connection_handle{});
+  }
+  void graceful_shutdown() override {
+    acceptor_.graceful_shutdown();
+    detach(&acceptor_.backend(), false);
+  }
+  void launch() override { acceptor_.start(this); }
+  std::string addr() const override {
+    auto found = net::local_addr_of_fd(acceptor_.fd());
+    return found ? std::move(*found) : std::string();
+  }
+  std::uint16_t port() const override {
+    auto found = net::local_port_of_fd(acceptor_.fd());
+    return found ? *found : std::uint16_t{0};
+  }
+  void add_to_loop() override { acceptor_.activate(this); }
+  void remove_from_loop() override { acceptor_.passivate(); }
+
+ private:
+  std::shared_ptr<doorway> to_;
+  net::acceptor_impl<accept_policy> acceptor_;
+};
+
+constexpr std::string_view every_address = "*";
+
+auto listening_failed(const std::string& where, int number) {
+  auto e = errno_error(number, "listening on " + where);
+  if (number == EADDRNOTAVAIL)
+    e.code = errc::invalid_argument;
+  return fail(std::move(e));
+}
+
+result<listening_socket> listen_at(const socket_address& address, const std::string& name, bool both_families) {
+  unique_fd socket(::socket(as_sockaddr(address)->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket)
+    return listening_failed(name, errno);
+  set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (both_families)
+    set_option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  if (::bind(socket.get(), as_sockaddr(address), static_cast<socklen_t>(address.raw.size())) != 0
+      || ::listen(socket.get(), backlog) != 0)
+    return listening_failed(name, errno);
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
+    return listening_failed(name, errno);
+  const auto port = bound.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in&>(bound).sin_port
+                                               : reinterpret_cast<const sockaddr_in6&>(bound).sin6_port;
+  return listening_socket{std::move(socket), {}, ntohs(port), address.loopback};
+}
+
+// One socket of IPv6 takes both families; a machine may have IPv4 alone.
+result<listening_socket> listen_everywhere(std::uint16_t port) {
+  const auto has_v6 = static_cast<bool>(unique_fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  const auto found = resolve_numeric({has_v6 ? "::" : "0.0.0.0", port});
+  if (found.empty())
+    return listening_failed(std::string(every_address), EADDRNOTAVAIL);
+  auto made = listen_at(found.front(), std::string(every_address) + ":" + std::to_string(port), has_v6);
+  if (made)
+    made->host = every_address;
+  return made;
+}
+
+result<socket_address> first_address(const host_port& where) {
+  auto found = resolve(where);
+  if (!found)
+    return fail(found.error());
+  if (found->empty())
+    return fail(errc::unreachable, "the host " + where.host + " has no address");
+  return found->front();
+}
 
 }  // namespace
 
@@ -348,44 +446,47 @@ std::vector<socket_address> resolve_numeric(const host_port& where) {
   return found ? std::move(*found) : std::vector<socket_address>();
 }
 
-result<listening_socket> listen_on(const socket_address& address) {
-  const auto failed = [&](int number) {
-    auto e = errno_error(number, "listening on " + address.text);
-    if (number == EADDRNOTAVAIL)
-      e.code = errc::invalid_argument;
-    return fail(std::move(e));
-  };
-  unique_socket socket(::socket(as_sockaddr(address)->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (socket.get() < 0)
-    return failed(errno);
-  set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  if (::bind(socket.get(), as_sockaddr(address), static_cast<socklen_t>(address.raw.size())) != 0
-      || ::listen(socket.get(), backlog) != 0)
-    return failed(errno);
-  sockaddr_storage bound{};
-  socklen_t size = sizeof bound;
-  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&bound), &size) != 0)
-    return failed(errno);
-  const auto port = bound.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in&>(bound).sin_port
-                                               : reinterpret_cast<const sockaddr_in6&>(bound).sin6_port;
-  return listening_socket{socket.release(), ntohs(port)};
+result<listening_socket> listen_on(const host_port& where) {
+  if (where.host == every_address)
+    return listen_everywhere(where.port);
+  const auto address = first_address(where);
+  if (!address)
+    return fail(address.error());
+  auto made = listen_at(*address, address->text, false);
+  if (made)
+    made->host = address->text.substr(0, address->text.rfind(':'));
+  return made;
+}
+
+result<bool> is_loopback_only(const host_port& where) {
+  if (where.host == every_address)
+    return false;
+  const auto address = first_address(where);
+  if (!address)
+    return fail(address.error());
+  return address->loopback;
 }
 
 result<caf::io::scribe_ptr> start_connecting(caf::actor_system& system, const socket_address& address,
                                              const tls_context_ptr& tls, const std::string& host,
                                              const connection_report_ptr& report) {
   report->peer = address.text;
-  unique_socket socket(::socket(as_sockaddr(address)->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (socket.get() < 0)
+  unique_fd socket(::socket(as_sockaddr(address)->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket)
     return fail(errno_error(errno, "making a socket"));
   if (::connect(socket.get(), as_sockaddr(address), static_cast<socklen_t>(address.raw.size())) != 0 && errno != EINPROGRESS)
     return fail(errc::unreachable, std::strerror(errno));
-  return make_scribe(backend_of(system), unique_socket(socket.release()), tls, host, report);
+  return make_scribe(backend_of(system), std::move(socket), tls, host, report);
 }
 
-caf::io::doorman_ptr make_doorman(caf::actor_system& system, int descriptor, tls_context_ptr tls,
-                                  std::shared_ptr<report_map> reports) {
-  return caf::make_counted<pad_doorman>(backend_of(system), descriptor, std::move(tls), std::move(reports));
+caf::io::doorman_ptr make_doorman(caf::actor_system& system, unique_fd socket, std::shared_ptr<doorway> to) {
+  return caf::make_counted<pad_doorman>(backend_of(system), std::move(socket), to);
+}
+
+result<caf::io::scribe_ptr> make_node_scribe(caf::actor_system& system, accepted_connection connection,
+                                             const tls_context_ptr& tls, const connection_report_ptr& report) {
+  report->peer = std::move(connection.peer);
+  return make_scribe(backend_of(system), std::move(connection.socket), tls, {}, report);
 }
 
 }  // namespace mutant

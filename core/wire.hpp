@@ -135,8 +135,8 @@ class reader {
   result<std::optional<frame>> next(byte_view& in);
   // Size of the record of which some is read, and some is not; 0: there is none.
   std::size_t record_bytes() const noexcept { return stage_ == stage::record ? record_.size() : 0; }
-  // Bytes of memory that an unfinished frame holds.
-  std::size_t held_bytes() const noexcept { return small_.size() + record_.size(); }
+  // How much of it is there.
+  std::size_t record_filled_bytes() const noexcept { return stage_ == stage::record ? record_filled_ : 0; }
 
  private:
   enum class stage : std::uint8_t { header, skip, small, record };

@@ -22,12 +22,26 @@ struct node_arguments {
   std::string max_bytes;
   std::string max_pending;
   std::string max_connections;
+  std::string max_per_client;
+  std::string tls_allow;
   std::string log_level = "info";
   bool log_json = false;
   bool insecure = false;
   std::string make_certs;
-  std::string names = "localhost,127.0.0.1,::1";
+  std::string names;
+  std::string client;
+  bool renew = false;
 };
+
+std::vector<std::string> split_at_commas(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), part.size() + 1));
+    out.emplace_back(part);
+  }
+  return out;
+}
 
 // "4096", "512K", "256M", "2G", "1T": powers of 1024.
 result<std::uint64_t> parse_size(const std::string& text, const std::string& what) {
@@ -70,6 +84,14 @@ result<node_server_options> server_options(const context& c, const node_argument
     return fail(good.error());
   if (auto good = read(given.max_connections, "--max-connections", out.max_connections); !good)
     return fail(good.error());
+  if (auto good = read(given.max_per_client, "--max-per-client", out.max_per_client); !good)
+    return fail(good.error());
+  if (out.max_connections == 0)
+    return fail(errc::invalid_argument, "--max-connections is one at least");
+  auto allow = tls_allow_list::parse(split_at_commas(given.tls_allow));
+  if (!allow)
+    return fail(allow.error());
+  out.tls_allow = std::move(*allow);
   auto log = make_log(given.log_level, given.log_json);
   if (!log)
     return fail(log.error());
@@ -77,10 +99,10 @@ result<node_server_options> server_options(const context& c, const node_argument
   return out;
 }
 
-// A connection is a descriptor; the store and the program have some besides.
+// A connection is a descriptor; newcomers, the store and the program have some besides.
 result<void> check_limits(const caf::actor_system_config& config, const node_server_options& options,
                           std::size_t threads_of_store) {
-  constexpr std::size_t descriptors_besides = 128;
+  const auto descriptors_besides = 64 + options.max_newcomers;
   if (const auto most = raise_descriptor_limit(options.max_connections + descriptors_besides);
       most < options.max_connections + descriptors_besides)
     return fail(errc::io_error, std::to_string(options.max_connections) + " connections take "
@@ -102,10 +124,19 @@ void say_ready(context& c, const node_server& server, bool tls) {
   c.out.flush();
 }
 
+void reload_certificates(node_server& server, const log_sink& log) {
+  if (auto done = server.reload_certificates(); !done)
+    tell(log, log_level::error, "the certificates could not be read again; those from before stay in use",
+         {{"error", std::string(name_of(done.error().code))}, {"message", done.error().message}});
+  else
+    tell(log, log_level::info, "the certificates were read again");
+}
+
 int serve(context& c, const node_arguments& given) {
   auto options = server_options(c, given);
   if (!options)
     return c.out.failed("node", options.error());
+  warn_of_plain_nodes(c.out, c.where.store);
   if (!c.where.store_given)
     if (auto ready = prepare_places(c.where); !ready)
       return c.out.failed("node", ready.error());
@@ -133,11 +164,18 @@ int serve(context& c, const node_arguments& given) {
   // The functor below may run after this function has ended.
   auto stop = std::make_shared<std::counting_semaphore<>>(0);
   auto lost = std::make_shared<std::atomic<bool>>(false);
+  auto reload = std::make_shared<std::atomic<bool>>(false);
   {
-    signal_scope scope(on_signal::cancel, [stop, told = std::make_shared<bool>(false)] {
-      if (!std::exchange(*told, true))
-        stop->release();
-    });
+    signal_scope scope(
+        on_signal::cancel,
+        [stop, told = std::make_shared<bool>(false)] {
+          if (!std::exchange(*told, true))
+            stop->release();
+        },
+        [stop, reload] {
+          if (!reload->exchange(true))
+            stop->release();
+        });
     auto server = node_server::start(system, std::move(*options));
     if (server) {
       if (insecure)
@@ -149,7 +187,8 @@ int serve(context& c, const node_arguments& given) {
         *lost = true;
         stop->release();
       });
-      stop->acquire();
+      for (stop->acquire(); reload->exchange(false); stop->acquire())
+        reload_certificates(*server, log);
       if (*lost) {
         code = exit_code(errc::unreachable);
         tell(log, log_level::error, "the store was lost", {{"store", to_string(c.where.store)}});
@@ -169,13 +208,9 @@ int serve(context& c, const node_arguments& given) {
 int make_certs(context& c, const node_arguments& given) {
   certificate_request request;
   request.directory = given.make_certs;
-  for (std::string_view left = given.names; !left.empty();) {
-    const auto name = left.substr(0, left.find(','));
-    left.remove_prefix(std::min(left.size(), name.size() + 1));
-    request.names.emplace_back(name);
-  }
-  if (request.names.empty())
-    request.names.emplace_back("localhost");
+  request.names = split_at_commas(given.names);
+  request.client = given.client;
+  request.renew = given.renew;
   auto written = make_certificates(request);
   if (!written)
     return c.out.failed("node --make-certs", written.error());
@@ -192,6 +227,8 @@ int run_node(context& c, const node_arguments& given) {
     return make_certs(c, given);
   if (given.listen.empty() || !given.make_certs.empty())
     return c.out.failed("node", {errc::invalid_argument, "give either --listen HOST:PORT or --make-certs DIR"});
+  if (given.renew || !given.client.empty() || !given.names.empty())
+    return c.out.failed("node", {errc::invalid_argument, "--names, --client and --renew go with --make-certs"});
   return serve(c, given);
 }
 
@@ -200,21 +237,31 @@ int run_node(context& c, const node_arguments& given) {
 command add_node(CLI::App& root, const arguments& words) {
   auto* parser = root.add_subcommand("node", "Serve the store to other machines");
   auto given = std::make_shared<node_arguments>();
-  parser->add_option("--listen", given->listen, "Where clients connect; port 0: any free one")->type_name("HOST:PORT");
+  parser->add_option("--listen", given->listen, "Where clients connect; host *: everywhere; port 0: any free one")
+      ->type_name("HOST:PORT");
   parser->add_option("--max-bytes", given->max_bytes, "Most that the store may come to keep (4G)")->type_name("SIZE");
   parser->add_option("--max-pending", given->max_pending, "Most that unfinished writes may hold in memory (256M)")
       ->type_name("SIZE");
-  parser->add_option("--max-connections", given->max_connections, "Most clients at a time (256)")->type_name("N");
+  parser->add_option("--max-connections", given->max_connections, "Most connections at a time (256)")->type_name("N");
+  parser->add_option("--max-per-client", given->max_per_client,
+                     "Most of them of one address, and of one certificate (three quarters)")->type_name("N");
+  parser->add_option("--tls-allow", given->tls_allow,
+                     "The clients that get in: SHA-256 fingerprints or names of certificates, joined by commas")
+      ->type_name("LIST");
   parser->add_flag("--insecure", given->insecure, "Serve other machines without TLS");
   parser->add_option("--log-level", given->log_level, "debug, info, warning or error")->type_name("LEVEL");
   parser->add_flag("--log-json", given->log_json, "Log in JSON");
   parser->add_option("--make-certs", given->make_certs, "Only make an authority and certificates there")->type_name("DIR");
   parser->add_option("--names", given->names, "For --make-certs: how clients call the node, joined by commas")
       ->type_name("HOSTS");
+  parser->add_option("--client", given->client, "For --make-certs: only a certificate for one more client, of this name")
+      ->type_name("NAME");
+  parser->add_flag("--renew", given->renew, "For --make-certs: new certificates for the keys there, of the same authority");
   return {parser, [given, &words](context& c) {
             auto resolved = *given;
             for (auto* text : {&resolved.listen, &resolved.max_bytes, &resolved.max_pending, &resolved.max_connections,
-                               &resolved.log_level, &resolved.make_certs, &resolved.names})
+                               &resolved.max_per_client, &resolved.tls_allow, &resolved.log_level, &resolved.make_certs,
+                               &resolved.names, &resolved.client})
               *text = words.resolve(*text);
             return run_node(c, resolved);
           },

@@ -1,9 +1,11 @@
 #include "apps/mutant/home.hpp"
 
+#include <arpa/inet.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -140,6 +142,19 @@ result<places> find_places(const global_options& options) {
     where.connect_timeout = std::chrono::seconds(*seconds);
   }
   return where;
+}
+
+bool is_exposed(const store_url& store) {
+  const auto is_here = [](const host_port& at) {
+    in_addr v4{};
+    in6_addr v6{};
+    if (::inet_pton(AF_INET, at.host.c_str(), &v4) == 1)
+      return (ntohl(v4.s_addr) >> 24) == 127;
+    if (::inet_pton(AF_INET6, at.host.c_str(), &v6) == 1)
+      return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+    return at.host == "localhost" || at.host.ends_with(".localhost");
+  };
+  return store.scheme == "caf" && !std::ranges::all_of(store.hosts, is_here);
 }
 
 bool identity_exists(const places& where) {

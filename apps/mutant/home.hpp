@@ -38,6 +38,9 @@ result<places> find_places(const global_options& options);
 // needs_home: for its identity and cache, besides the store.
 result<void> refuse_others_folders(const places& where, bool needs_home);
 
+// Whether what goes to this store goes over a network without TLS: caf:// to another machine, as far as its names tell.
+bool is_exposed(const store_url& store);
+
 bool identity_exists(const places& where);
 // Does the local store's directory hold something? False for stores elsewhere.
 bool local_store_exists(const places& where);

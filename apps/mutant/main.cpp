@@ -26,7 +26,8 @@ const std::vector<std::string_view> valued_options = {"--home",    "--store",   
                                                       "--tls-cert",  "--tls-key",    "--tls-ca",
                                                       "--connect-timeout", "--listen",
                                                       "--max-bytes", "--max-pending", "--max-connections",
-                                                      "--log-level", "--make-certs",  "--names"};
+                                                      "--log-level", "--make-certs",  "--names",
+                                                      "--max-per-client", "--tls-allow", "--client"};
 
 void add_globals(CLI::App& root, context& c) {
   auto& g = c.options;

@@ -55,8 +55,16 @@ result<seed> load_identity(const context& c) {
   return owner;
 }
 
+void warn_of_plain_nodes(const console& out, const store_url& store) {
+  static bool said = false;
+  if (is_exposed(store) && !std::exchange(said, true))
+    out.note("warning: " + to_string(store) + " goes over the network without TLS: whoever is on the way sees which pads are "
+             "used and when, and can drop or withhold them. Use cafs:// with certificates (mutant node --make-certs)");
+}
+
 result<void> open_store(context& c, const seed& owner, bool create) {
   forget_given_passphrase();
+  warn_of_plain_nodes(c.out, c.where.store);
   client_options options;
   options.store.owner = owner;
   options.store.url = to_string(c.where.store);

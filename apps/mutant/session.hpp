@@ -38,6 +38,9 @@ result<seed> make_identity(context& c, std::string_view given);
 // Opens the store with this identity. `create`: make a local store that is not there.
 result<void> open_store(context& c, const seed& owner, bool create);
 
+// Says so, once, when a store is_exposed.
+void warn_of_plain_nodes(const console& out, const store_url& store);
+
 // Lets this machine remember how far the store has come; a failure is only noted.
 void remember(context& c);
 

@@ -23,6 +23,7 @@ struct signal_state {
   std::mutex mutex;
   on_signal what = on_signal::leave;
   std::function<void()> again;
+  std::function<void()> hangup;
   std::function<void()> leaving;
   std::atomic<bool> interrupted = false;
 };
@@ -46,9 +47,13 @@ void wait_for_signals(sigset_t set) {
     const auto got = seen == 0 ? ::sigwaitinfo(&set, nullptr) : ::sigtimedwait(&set, nullptr, &pause);
     if (got < 0 && errno == EINTR)
       continue;
+    std::unique_lock lock(s.mutex);
+    if (got == SIGHUP && s.hangup) {
+      s.hangup();
+      continue;
+    }
     if (got > 0)
       ++seen;
-    std::unique_lock lock(s.mutex);
     s.interrupted = true;
     if (seen > 1 || (got > 0 && s.what == on_signal::leave))
       leave();
@@ -79,16 +84,18 @@ bool was_interrupted() noexcept {
   return state().interrupted;
 }
 
-signal_scope::signal_scope(on_signal what, std::function<void()> again) {
+signal_scope::signal_scope(on_signal what, std::function<void()> again, std::function<void()> hangup) {
   std::lock_guard lock(state().mutex);
   state().what = what;
   state().again = std::move(again);
+  state().hangup = std::move(hangup);
 }
 
 signal_scope::~signal_scope() {
   std::lock_guard lock(state().mutex);
   state().what = on_signal::leave;
   state().again = nullptr;
+  state().hangup = nullptr;
 }
 
 }  // namespace mutant::cli

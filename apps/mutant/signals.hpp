@@ -21,10 +21,10 @@ void start_signals(std::function<void()> leaving);
 
 bool was_interrupted() noexcept;
 
-// What a signal does while this lives; `leave` outside of any.
+// What a signal does while this lives; `leave` outside of any. `hangup`: what SIGHUP does instead, each time.
 class signal_scope {
  public:
-  explicit signal_scope(on_signal what, std::function<void()> again = {});
+  explicit signal_scope(on_signal what, std::function<void()> again = {}, std::function<void()> hangup = {});
   ~signal_scope();
   signal_scope(const signal_scope&) = delete;
   signal_scope& operator=(const signal_scope&) = delete;

@@ -56,6 +56,11 @@ class log_book {
       return std::ranges::all_of(words, [&](const std::string& word) { return line.find(word) != std::string::npos; });
     });
   }
+  // Lines that begin so.
+  std::size_t count(const std::string& what) const {
+    std::lock_guard lock(book_->mutex);
+    return static_cast<std::size_t>(std::ranges::count_if(book_->lines, [&](const auto& l) { return l.starts_with(what); }));
+  }
   std::string text() const {
     std::lock_guard lock(book_->mutex);
     std::string out;
@@ -203,8 +208,12 @@ class raw_socket {
   }
   ~raw_socket() { close(); }
 
-  static raw_socket connect(std::uint16_t port) {
+  // From 127.0.0.`from`: as another client.
+  static raw_socket connect(std::uint16_t port, unsigned from = 1) {
     raw_socket s(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    auto own = loopback(0);
+    own.sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xFFu) | from);
+    BOOST_REQUIRE_EQUAL(::bind(s.descriptor_, reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
     auto address = loopback(port);
     BOOST_REQUIRE_EQUAL(::connect(s.descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     return s;
@@ -292,7 +301,7 @@ class raw_socket {
 
 // A client that speaks the protocol by hand.
 struct raw_client {
-  explicit raw_client(std::uint16_t port) : socket(raw_socket::connect(port)) {}
+  explicit raw_client(std::uint16_t port, unsigned from = 1) : socket(raw_socket::connect(port, from)) {}
 
   bool greet() {
     auto greeting = socket.receive(in);

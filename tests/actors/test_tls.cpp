@@ -4,6 +4,9 @@
 #include <caf/openssl/all.hpp>
 #include <sys/stat.h>
 
+#include <cctype>
+#include <fstream>
+
 namespace mutant::testing {
 
 namespace {
@@ -13,11 +16,24 @@ struct tls_fixture : owner_keys {
   log_book log;
   certificates ours;
 
-  node_server serve(const tls_files& files) {
+  node_server serve(const tls_files& files, std::vector<std::string> allowed = {}) {
     auto options = node_options_for(system.memory());
     options.tls = files;
+    auto list = tls_allow_list::parse(allowed);
+    REQUIRE_OK(list);
+    options.tls_allow = *list;
     options.log = log.sink();
     return start_node(system, std::move(options));
+  }
+  // Another client of our authority.
+  tls_context_ptr one_more(const std::string& name) {
+    certificate_request request;
+    request.directory = ours.folder.path().string();
+    request.client = name;
+    REQUIRE_OK(make_certificates(request));
+    auto context = tls_context::load(ours.files(name), tls_role::client);
+    REQUIRE_OK(context);
+    return *context;
   }
   // What becomes of a client with this context.
   result<done> try_with(const node_server& server, const tls_context_ptr& context, const std::string& host = "127.0.0.1") {
@@ -44,6 +60,103 @@ BOOST_AUTO_TEST_CASE(with_certificates_of_one_authority_they_talk_and_the_log_na
   REQUIRE_OK(try_with(server, ours.client()));
   REQUIRE_OK(try_with(server, ours.client(), "localhost"));
   BOOST_CHECK(log.has({"client connected", "name=mutant client"}));
+}
+
+BOOST_AUTO_TEST_CASE(with_a_list_of_names_only_those_get_in_and_the_others_are_told) {
+  auto alice = one_more("alice");
+  auto server = serve(ours.files("node"), {"alice", "somebody else"});
+  REQUIRE_OK(try_with(server, alice));
+  BOOST_CHECK(log.has({"client connected", "name=alice"}));
+  check_refused(try_with(server, ours.client()), "");
+  BOOST_CHECK_MESSAGE(eventually([&] { return log.has({"refused", "--tls-allow", "'mutant client'"}); }), log.text());
+  BOOST_CHECK(!log.has({"client connected", "mutant client"}));
+}
+
+BOOST_AUTO_TEST_CASE(with_a_list_of_fingerprints_only_those_get_in_however_they_are_written) {
+  auto alice = one_more("alice");
+  std::string said;
+  {
+    auto server = serve(ours.files("node"), {std::string(64, '0')});
+    check_refused(try_with(server, alice), "");
+    BOOST_REQUIRE_MESSAGE(eventually([&] { return log.has({"refused", "'alice' nor "}); }), log.text());
+    // The log names the fingerprint that would have to be on the list.
+    const auto text = log.text();
+    said = text.substr(text.find("'alice' nor ") + 12, 64);
+  }
+  std::string with_colons;
+  for (std::size_t i = 0; i < said.size(); i += 2)
+    with_colons += (i == 0 ? "" : ":") + said.substr(i, 2);
+  std::ranges::transform(with_colons, with_colons.begin(), [](char c) { return static_cast<char>(std::toupper(c)); });
+  auto server = serve(ours.files("node"), {with_colons});
+  REQUIRE_OK(try_with(server, alice));
+  check_refused(try_with(server, ours.client()), "");
+  BOOST_CHECK(!tls_allow_list::parse({""}));
+  BOOST_CHECK(!tls_allow_list::parse({std::string(256, 'a')}));
+}
+
+BOOST_AUTO_TEST_CASE(certificates_that_are_read_again_are_used_for_new_connections_and_bad_ones_change_nothing) {
+  auto server = serve(ours.files("node"));
+  auto early = system.remote({server.port()}, ours.client());
+  REQUIRE_OK(system.put(early, one));
+  // Another authority takes over; the files are replaced one by one.
+  certificates next;
+  const auto old_client = ours.client();
+  std::filesystem::rename(next.files("node").certificate, ours.files("node").certificate);
+  auto bad = server.reload_certificates();
+  BOOST_REQUIRE(!bad);
+  BOOST_CHECK(bad.error().message.find("node-key.pem is not") != std::string::npos);
+  REQUIRE_OK(try_with(server, old_client));
+  std::filesystem::rename(next.files("node").key, ours.files("node").key);
+  std::filesystem::copy_file(next.files("node").authority, ours.files("node").authority,
+                             std::filesystem::copy_options::overwrite_existing);
+  REQUIRE_OK(server.reload_certificates());
+  REQUIRE_OK(try_with(server, next.client()));
+  check_refused(try_with(server, old_client), "");
+  REQUIRE_OK(system.put(early, record(2, 1, 500)));   // it is in
+}
+
+BOOST_AUTO_TEST_CASE(renewed_certificates_are_of_the_same_authority_for_the_same_names_and_keys) {
+  certificates own(1, {"node.example", "127.0.0.1", "::1"});
+  auto server = serve(own.files("node"));
+  const auto old_client = own.client();
+  const auto content = [](const std::string& path) {
+    std::ifstream in(path);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const auto before = content(own.files("node").certificate), key = content(own.files("node").key);
+  certificate_request request;
+  request.directory = own.folder.path().string();
+  request.renew = true;
+  auto written = make_certificates(request);
+  REQUIRE_OK(written);
+  BOOST_CHECK_EQUAL(written->size(), 2u);
+  BOOST_CHECK(content(own.files("node").certificate) != before);
+  BOOST_CHECK(content(own.files("node").key) == key);
+  REQUIRE_OK(server.reload_certificates());
+  // Old and new clients and nodes understand each other, under the names of before.
+  REQUIRE_OK(try_with(server, old_client));
+  REQUIRE_OK(try_with(server, own.client()));
+  check_refused(try_with(server, own.client(), "localhost"), "its certificate was refused");
+  // Without an authority nothing can be renewed, and nothing new is made in passing.
+  std::filesystem::remove(own.folder.path() / "ca-key.pem");
+  BOOST_CHECK(!make_certificates(request));
+  BOOST_CHECK(!std::filesystem::exists(own.folder.path() / "ca-key.pem"));
+}
+
+BOOST_AUTO_TEST_CASE(names_may_be_longer_than_a_common_name_can_be) {
+  const auto name = std::string(60, 'a') + "." + std::string(60, 'b') + ".example";
+  certificates own(10, {name, "127.0.0.1"});
+  auto server = serve(own.files("node"));
+  REQUIRE_OK(try_with(server, own.client()));
+  certificate_request request;
+  request.directory = own.folder.path().string();
+  for (const auto* bad : {"ca", "node", "../x", "a b", "", "client-key"}) {
+    request.client = bad;
+    if (!request.client.empty())
+      BOOST_CHECK_MESSAGE(!make_certificates(request), bad);
+  }
+  request.client = std::string(65, 'c');
+  BOOST_CHECK(!make_certificates(request));
 }
 
 BOOST_AUTO_TEST_CASE(a_client_of_a_foreign_authority_gets_nothing) {

@@ -19,7 +19,7 @@ CODES = ["key_not_found", "key_exists", "version_mismatch", "pad_not_found", "st
 PASSING = {"overloaded", "timeout", "unreachable"}
 # With no word of ours in it: damage, an unavailable store, or a failure. A store in which nothing is found is an empty one.
 ALLOWED = {"pad_not_found": {OK, NOT_FOUND}, "corrupt_record": {INTEGRITY}, "bad_signature": {INTEGRITY},
-           "store_damaged": {INTEGRITY}, "store_full": {UNAVAILABLE}}
+           "store_damaged": {INTEGRITY}}
 
 
 def text(x):

@@ -6,7 +6,7 @@ While both clients put, a link is cut and mended, a node is killed and brought b
 slow (tc netem). Everything that was acknowledged must be found at the end. Needs root and iproute2; says so and is skipped
 where namespaces are not allowed.
 """
-import json, os, random, shutil, signal, subprocess, threading, time
+import json, os, pathlib, random, shutil, signal, subprocess, sys, threading, time
 
 from mutant_system import *
 
@@ -168,6 +168,44 @@ def test_links_are_cut_nodes_die_and_one_is_slow():
                 node.kill()
                 node.wait()
                 node.stdout.close()
+
+
+def test_strangers_of_several_hosts_do_not_keep_an_honest_client_waiting():
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        raise Skip("needs root and iproute2")
+    attackers = ["stranger1", "stranger2", "stranger3"]
+    attack = pathlib.Path(__file__).with_name("strangers.py")
+    with Home() as h, Network(["node1", "client1", *attackers]) as net:
+        h.run("--store", f"local:{h.path('pads')}", "init").expect()
+        node = start_node(net, h, "node1")
+        url = f"caf://{net.address('node1')}:{PORT}"
+        try:
+            for kind in ("greeted-and-silent", "never-greeting", "puts-that-stop", "large-puts-that-stop", "connection-flood"):
+                words = [sys.executable, attack, "--attack", kind, net.address("node1"), PORT, 60]
+                strangers = [subprocess.Popen(net.on(host, *words), stdout=subprocess.PIPE, env=h.environment())
+                             for host in attackers]
+                try:
+                    for s in strangers:
+                        assert s.stdout.readline() == b"ready\n"
+                    times = []
+                    for _ in range(20):
+                        begin = time.monotonic()
+                        done = subprocess.run(net.on("client1", PROGRAM, "--store", url, "ls"), capture_output=True,
+                                              env=h.environment(), timeout=60 * PATIENCE)
+                        times.append(time.monotonic() - begin)
+                        assert done.returncode == OK, done.stderr
+                finally:
+                    for s in strangers:
+                        s.kill()
+                        s.wait()
+                        s.stdout.close()
+                median = sorted(times)[len(times) // 2]
+                print(f"  {kind} from three hosts: ls median {median * 1000:.0f} ms, most {max(times) * 1000:.0f}", flush=True)
+                assert median < 1 * PATIENCE, f"{kind}: {times}"
+        finally:
+            node.kill()
+            node.wait()
+            node.stdout.close()
 
 
 if __name__ == "__main__":

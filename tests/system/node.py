@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # ctest: TIMEOUT 300
 """The node and its clients as real processes over loopback: plain, TLS, several fronts, loss of nodes, orderly end."""
-import contextlib, json, os, random, signal, subprocess, threading, time
+import contextlib, json, os, random, signal, socket, ssl, subprocess, threading, time
 
 from mutant_system import *
 
@@ -106,6 +106,86 @@ def test_tls_with_made_certificates_and_without():
         finally:
             if node.process.poll() is None:
                 node.kill()
+
+
+def made_certificates(h, *names):
+    """A folder with them, and the options that use those of `who`."""
+    certs = h.path("certs")
+    h.run("node", "--make-certs", certs, "--names", ",".join(names or ["127.0.0.1"])).expect()
+    return certs, lambda who: ["--tls-cert", certs / f"{who}.pem", "--tls-key", certs / f"{who}-key.pem", "--tls-ca",
+                               certs / "ca.pem"]
+
+
+def test_tls_is_1_3_or_1_2_with_ephemeral_keys_and_authenticated_encryption():
+    with Home() as h:
+        certs, tls = made_certificates(h)
+        node = Node(h, h.path("pads"), *tls("node"))
+
+        def connect(versions, ciphers="ALL:@SECLEVEL=0"):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(certs / "ca.pem")
+            context.load_cert_chain(certs / "client.pem", certs / "client-key.pem")
+            context.minimum_version = context.maximum_version = versions
+            context.set_ciphers(ciphers)
+            with socket.create_connection(("127.0.0.1", node.port), timeout=20) as plain, \
+                    context.wrap_socket(plain, server_hostname="127.0.0.1") as secured:
+                return secured.cipher()[0], secured.recv(1)
+
+        try:
+            assert connect(ssl.TLSVersion.TLSv1_3)[1] == b"\0"   # the node's greeting begins
+            assert connect(ssl.TLSVersion.TLSv1_2)[0].startswith("ECDHE-")
+            for good in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"):
+                assert connect(ssl.TLSVersion.TLSv1_2, good)[0] == good
+            refused = [(ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256"),     # CBC
+                       (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-SHA:@SECLEVEL=0"),
+                       (ssl.TLSVersion.TLSv1_2, "AES128-GCM-SHA256"),             # no ephemeral keys
+                       (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-CCM"),
+                       (ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0")]
+            for version, cipher in refused:
+                with contextlib.suppress(ssl.SSLError, ConnectionError):
+                    raise AssertionError(f"{version.name} {cipher}: {connect(version, cipher)}")
+            assert node.stop() == 0
+        finally:
+            if node.process.poll() is None:
+                node.kill()
+
+
+def test_sighup_reads_certificates_again_and_a_list_says_who_gets_in():
+    with Home() as h:
+        certs, tls = made_certificates(h)
+        h.run("node", "--make-certs", certs, "--client", "alice").expect()
+        h.run("node", "--make-certs", certs, "--client", "alice").expect(USAGE, "--renew")
+        node = Node(h, h.path("pads"), *tls("node"), "--tls-allow", "alice,bob")
+        try:
+            ls = lambda who: h.run("--store", url_of([node], "cafs"), "--connect-timeout", "1", *tls(who), "ls")
+            h.run("--store", url_of([node], "cafs"), *tls("alice"), "init").expect()
+            ls("alice").expect()
+            ls("client").expect(UNAVAILABLE)
+            assert any("--tls-allow" in line.get("reason", "") for line in node.lines())
+
+            said = lambda text: sum(text in line["message"] for line in node.lines())
+            before = (certs / "node.pem").read_bytes()
+            h.run("node", "--make-certs", certs, "--renew").expect()
+            assert (certs / "node.pem").read_bytes() != before
+            node.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: said("read again") == 1, what="the new certificates")
+            (certs / "node.pem").write_bytes(b"not a certificate")
+            node.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: said("could not be read again") == 1, what="a word about bad certificates")
+            ls("alice").expect()
+            assert node.stop() == 0
+        finally:
+            if node.process.poll() is None:
+                node.kill()
+
+
+def test_a_client_says_that_a_network_without_tls_is_one():
+    with Home() as h:
+        h.run("init").expect()
+        for url, warned in (("caf://127.0.0.1:1", False), ("caf://[::1]:1", False), ("caf://localhost:1", False),
+                            ("caf://192.0.2.1:1", True), ("caf://127.0.0.1:1,node.invalid:1", True)):
+            done = h.run("--store", url, "--connect-timeout", "1", "ls").expect(UNAVAILABLE)
+            assert ("without TLS" in done.err) == warned, done
 
 
 def test_puts_go_on_while_nodes_are_killed_and_come_back():
