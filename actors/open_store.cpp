@@ -4,6 +4,7 @@
 #include "actors/memory_store.hpp"
 #include "actors/rados_store.hpp"
 #include "actors/spawn.hpp"
+#include "actors/s3_transport.hpp"
 
 namespace mutant {
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t memory_capacity_bytes = std::uint64_t{4} << 30;
 constexpr std::size_t threads_of_middleman = 2;   // its own, and one that looks up names
+constexpr std::size_t threads_of_bucket = 3;      // the transport, libcurl's look-up of a name, and while credentials are fetched
 constexpr std::size_t threads_of_librados = 32;   // messengers, timers, finishers: about so many, and our monitor
 
 result<pad_store_actor> open_local(caf::actor_system& system, const store_url& url, const open_store_options& options) {
@@ -67,6 +69,15 @@ result<pad_store_actor> open_rados(caf::actor_system& system, const store_url& u
   return actor;
 }
 
+result<pad_store_actor> open_bucket(caf::actor_system& system, const store_url& url, const open_store_options& options) {
+  std::string memory;
+  if (!options.memory_directory.empty()) {
+    const auto id = hash_of(as_byte_view(to_string(url)));
+    memory = options.memory_directory + "/bucket-" + to_hex(byte_view(id).first(8));
+  }
+  return open_s3_store(system, url, memory);
+}
+
 }  // namespace
 
 std::size_t threads_of(const store_url& url, const open_store_options& options) {
@@ -74,6 +85,8 @@ std::size_t threads_of(const store_url& url, const open_store_options& options) 
     return options.detached ? 1 + options.readers : 0;
   if (is_remote(url))
     return threads_of_middleman;
+  if (url.scheme == "s3")
+    return threads_of_bucket;
   return url.scheme == "rados" ? threads_of_librados : 0;
 }
 
@@ -88,6 +101,8 @@ result<pad_store_actor> open_pad_store(caf::actor_system& system, const store_ur
     return open_remote(system, url, options);
   if (url.scheme == "rados")
     return open_rados(system, url, options);
+  if (url.scheme == "s3")
+    return open_bucket(system, url, options);
   return fail(errc::unsupported, "this build has no " + url.scheme + ": stores");
 }
 

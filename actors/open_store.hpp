@@ -14,6 +14,7 @@ struct open_store_options {
   tls_files tls;                  // for cafs://
   remote_store_options remote;    // for caf:// and cafs://; hosts and tls are filled in
   bool any_file_system = false;   // a local store also on NFS, CIFS, 9p, FUSE …: lmdb_options
+  std::string memory_directory;   // where what was found out about a server (s3:) is remembered; empty: found out each time
 };
 
 // Whether a store of this URL needs CAF's middleman in its actor system.

@@ -9,6 +9,8 @@ namespace {
 
 // Several operations that are given up after 15 seconds each (core/engine/rados_pool.hpp), and a question to the monitors.
 constexpr std::chrono::seconds longest_rados_request{50};
+// A request is given up after a minute (core/s3/http.hpp); a write that is not the usual one takes several.
+constexpr std::chrono::seconds longest_bucket_request{150};
 
 }  // namespace
 
@@ -19,6 +21,9 @@ pad_worker_options with_patience(pad_worker_options options, const store_url& ur
   } else if (url.scheme == "rados") {
     options.timeout = std::max<std::chrono::milliseconds>(options.timeout, longest_rados_request);
     options.tries = std::min(options.tries, 4u);
+  } else if (url.scheme == "s3") {
+    options.timeout = std::max<std::chrono::milliseconds>(options.timeout, longest_bucket_request);
+    options.tries = std::min(options.tries, 6u);
   }
   return options;
 }

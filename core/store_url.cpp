@@ -16,7 +16,8 @@ constexpr std::size_t max_hosts = 64;
 // Options each scheme knows.
 const std::map<std::string, std::set<std::string>, std::less<>>& known_options() {
   static const std::map<std::string, std::set<std::string>, std::less<>> known = {
-      {"local", {}}, {"memory", {}}, {"caf", {}}, {"cafs", {}}, {"rados", {"conf", "id", "namespace"}}};
+      {"local", {}}, {"memory", {}}, {"caf", {}}, {"cafs", {}}, {"rados", {"conf", "id", "namespace"}},
+      {"s3", {"endpoint", "region", "profile", "path-style"}}};
   return known;
 }
 
@@ -118,12 +119,12 @@ result<store_url> parse_store_url(std::string_view text) {
   if (colon == std::string_view::npos)
     return fail(errc::invalid_argument, "'" + std::string(text.substr(0, 200))
                                             + "' is not a store URL; write local:DIR, memory:, caf://HOST:PORT, "
-                                              "cafs://HOST:PORT or rados:POOL");
+                                              "cafs://HOST:PORT, rados:POOL or s3:BUCKET");
   store_url url;
   url.scheme = text.substr(0, colon);
   if (!known_options().contains(url.scheme))
     return fail(errc::unsupported, "no store has the scheme '" + url.scheme.substr(0, 64)
-                                       + ":'; there are local:, memory:, caf://, cafs:// and rados:");
+                                       + ":'; there are local:, memory:, caf://, cafs://, rados: and s3:");
   auto rest = text.substr(colon + 1);
   if (rest.find('\0') != std::string_view::npos)
     return fail(errc::invalid_argument, "a store URL has no zero bytes");

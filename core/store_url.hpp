@@ -1,4 +1,5 @@
-// Names of pad stores: "local:DIR", "memory:", "caf://HOST:PORT[,HOST:PORT…]", "cafs://…", "rados:POOL[?conf=FILE&…]".
+// Names of pad stores: "local:DIR", "memory:", "caf://HOST:PORT[,HOST:PORT…]", "cafs://…", "rados:POOL[?conf=FILE&…]",
+// "s3:BUCKET[/PREFIX][?endpoint=URL&…]".
 // docs/format.md, "Store URLs".
 #pragma once
 
@@ -18,8 +19,8 @@ struct host_port {
 };
 
 struct store_url {
-  std::string scheme;                           // "local", "memory", "caf", "cafs", "rados"
-  std::string path;                             // local: the directory; rados: the pool
+  std::string scheme;                           // "local", "memory", "caf", "cafs", "rados", "s3"
+  std::string path;                             // local: the directory; rados: the pool; s3: BUCKET[/PREFIX]
   std::vector<host_port> hosts;                 // caf, cafs: at least one
   std::map<std::string, std::string> options;   // what stands behind '?', percent-decoded
 

@@ -99,10 +99,23 @@ kind cluster_kind(const std::string& url) {
           }};
 }
 
+kind bucket_kind(const std::string& url) {
+  return {"a bucket", true, false, [url](networked_system& s, const std::string& directory) {
+            auto name = directory;
+            std::ranges::replace(name, '/', '-');
+            auto where = *parse_store_url(url);
+            where.path += "/" + name;
+            return std::make_unique<cluster_instance>(s, to_string(where));
+          }};
+}
+
 const std::vector<kind>& every_kind() {
-  // ceph_cluster.py starts a cluster and names it; the others need none.
+  // ceph_cluster.py and ceph_gateway.py start a cluster and name it; the others need none.
   static const auto* cluster = std::getenv("MUTANT_TEST_RADOS");
-  static const std::vector<kind> kinds = cluster != nullptr ? std::vector<kind>{cluster_kind(cluster)} : std::vector<kind>{
+  static const auto* bucket = std::getenv("MUTANT_TEST_S3");
+  static const std::vector<kind> kinds = cluster != nullptr  ? std::vector<kind>{cluster_kind(cluster)}
+                                         : bucket != nullptr ? std::vector<kind>{bucket_kind(bucket)}
+                                                             : std::vector<kind>{
       engine_kind("memory", false, [](const std::string&) { return make_memory_engine(std::uint64_t{1} << 32); }),
       engine_kind("lmdb", true, lmdb),
       remote_kind("a node over TCP", false),

@@ -42,10 +42,12 @@ INCLUDE_RULES = [
     (r"[<\"]apps/", ("actors/",), (), "actors/ stands below apps/"),
     (r"<sodium", SHIPPED, ("core/crypto",), "libsodium is only for core/crypto*"),
     (r"<highwayhash/", SHIPPED, ("core/crypto",), "HighwayHash is only for core/crypto*"),
-    (r"<openssl/", ("core/",), ("core/crypto",), "in core/, OpenSSL is only for core/crypto*"),
+    (r"<openssl/", ("core/",), ("core/crypto", "core/s3/"), "in core/, OpenSSL is only for core/crypto* and core/s3/"),
     (r"<cbor(\.h|/)", SHIPPED, ("core/cbor",), "libcbor is only for core/cbor*"),
     (r"<lmdb\.h>", SHIPPED, ("core/engine/",), "LMDB is only for core/engine/"),
     (r"<rados/", SHIPPED, ("core/engine/rados_pool.cpp",), "librados is only for core/engine/rados_pool.cpp"),
+    (r"<curl/", SHIPPED, ("core/s3/http.cpp",), "libcurl is only for core/s3/http.cpp"),
+    (r"<pugixml", SHIPPED, ("core/s3/protocol.cpp",), "pugixml is only for core/s3/protocol.cpp"),
     (r"<boost/", SHIPPED, (), "Boost is only for tests"),
     (r"<mutex>|<shared_mutex>", ("actors/",), (), "actors share nothing, so there is nothing to lock"),
 ]

@@ -34,6 +34,7 @@ osd_crush_chooseleaf_type=0
 osd_pool_default_size=3
 osd_pool_default_min_size=2
 osd_pool_default_pg_autoscale_mode=off
+osd_pool_default_pg_num={pg_count}
 [mon]
 mon_data={dir}/mon
 log_file={dir}/mon.log
@@ -83,8 +84,9 @@ def free_ports(count):
 
 
 class CephCluster:
-    def __init__(self, auth="none", client="", block_bytes=4 << 30):
-        """`auth`: none or cephx. `client`: lines for the clients' part of the configuration."""
+    def __init__(self, auth="none", client="", block_bytes=4 << 30, pg_count=16):
+        """`auth`: none or cephx. `client`: lines for the clients' part of the configuration. `pg_count`: placement groups of
+        every pool; a gateway makes several pools."""
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # otherwise nobody would remove the folder
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mutant-ceph-"))
@@ -92,10 +94,12 @@ class CephCluster:
         self.daemons = {}
         self.uuids = [str(uuid.uuid4()) for _ in range(OSDS)]
         self.auth = auth
+        self.pg_count = pg_count
         port = free_ports(100)
         fsid = str(uuid.uuid4())
         self.conf.write_text(CONFIGURATION.format(dir=self.folder, fsid=fsid, port=port, first=port + 1, last=port + 99,
-                                                  auth=auth, client=client, block_bytes=block_bytes))
+                                                  auth=auth, client=client, block_bytes=block_bytes,
+                                                  pg_count=pg_count))
         try:
             self.start(fsid, port)
         except BaseException:
@@ -131,7 +135,7 @@ class CephCluster:
         for number in range(OSDS):
             self.start_osd(number)
         self.wait_up(OSDS)
-        self.ceph("osd", "pool", "create", "data", "16", "16", "replicated")
+        self.ceph("osd", "pool", "create", "data", str(self.pg_count), str(self.pg_count), "replicated")
         self.ceph("osd", "pool", "application", "enable", "data", "mutant")
 
     def osd_key(self, number):
@@ -186,7 +190,7 @@ class CephCluster:
         """Until every object has all its copies where it should. Asks the OSDs, as there is no manager."""
         end = time.monotonic() + START_SECONDS
         while True:
-            states = [self.pg_state(f"{self.pool_id()}.{pg:x}") for pg in range(16)]
+            states = [self.pg_state(f"{self.pool_id()}.{pg:x}") for pg in range(self.pg_count)]
             if all(state == "active+clean" for state in states):
                 return
             if time.monotonic() > end:

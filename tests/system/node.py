@@ -11,7 +11,7 @@ class Node:
 
     def __init__(self, h, directory, *options, listen="127.0.0.1:0"):
         self.log = h.path(f"node-{random.randrange(10 ** 9)}.log")
-        store = directory if str(directory).startswith("rados:") else f"local:{directory}"
+        store = directory if str(directory).startswith(("rados:", "s3:")) else f"local:{directory}"
         words = ["--json", "node", "--listen", listen, "--store", store, "--log-json", *options]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,

@@ -1,0 +1,35 @@
+// Carries requests to a bucket: one detached thread around core/s3's client, and one more while credentials are fetched.
+//
+// The actor is told what to do by messages and works in between; a request that comes while it waits for the network wakes it up.
+// Credentials that expire are fetched anew five minutes before; once they have, requests wait for the new ones. If there are none
+// the requests are answered with that error.
+#pragma once
+
+#include "actors/s3_store.hpp"
+#include "core/s3/caller.hpp"
+
+namespace mutant {
+
+struct s3_transport_options {
+  std::shared_ptr<s3::caller> bucket;    // no longer used by anybody else
+  std::string profile;                   // where new credentials come from
+  s3::environment env = s3::process_environment;
+};
+
+struct s3_transport_state;
+
+// Something that the transport does in its own context.
+struct s3_errand {
+  std::function<void(s3_transport_state&)> run;
+};
+
+// The link to give to an s3_store; it ends with close().
+std::shared_ptr<s3_link> spawn_s3_transport(caf::actor_system& system, s3_transport_options options);
+
+// All of it: finds bucket and credentials, probes the server unless `memory_file` knows it, and spawns the store.
+// invalid_argument, access_denied, unreachable, timeout, unsupported (a server that ignores conditions). Waits for the network.
+result<pad_store_actor> open_s3_store(caf::actor_system& system, const store_url& url, const std::string& memory_file);
+
+}  // namespace mutant
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(mutant::s3_errand)

@@ -1,0 +1,20 @@
+// Whether a bucket keeps the conditions that all safety of a store rests on. A server that takes an unconditional write for a
+// conditional one loses commits without a word, so conditions are tried before a store is used, and the outcome is remembered.
+//
+// Writes and removes two small objects under the store's prefix, some fifteen requests. Waits for them.
+#pragma once
+
+#include "core/s3/caller.hpp"
+
+namespace mutant::s3 {
+
+// unsupported: the server ignores or does not know the conditions, in words that name its fault; otherwise what any request may
+// meet (access_denied, unreachable, timeout …).
+result<traits> probe(caller& bucket);
+
+// Where the outcome is remembered: one small file of JSON. Nothing: never probed, or not readable.
+std::optional<traits> recall_probe(const std::string& path);
+// Errors are not worth more than probing again.
+void remember_probe(const std::string& path, const traits& found);
+
+}  // namespace mutant::s3
