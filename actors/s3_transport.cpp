@@ -1,5 +1,6 @@
 #include "actors/s3_transport.hpp"
 
+#include "actors/spawn.hpp"
 #include "core/s3/probe.hpp"
 
 namespace mutant {
@@ -42,6 +43,19 @@ s3_transport_actor::behavior_type s3_transport(s3_transport_state::self_pointer 
   return {[self](s3_errand& errand) { errand.run(self->state); }};
 }
 
+// Fetches new credentials for the transport, and ends.
+struct s3_credentials_state {
+  static inline const char* name = "s3_credentials";
+};
+
+caf::behavior s3_credentials(caf::stateful_actor<s3_credentials_state>* self, const s3_transport_actor& whom,
+                             const std::string& profile, const s3::environment& env) {
+  auto fresh = s3::load_credentials(profile, env);
+  self->send(whom, s3_errand{[fresh](s3_transport_state& s) { s.renewed(fresh); }});
+  self->quit();
+  return {};
+}
+
 }  // namespace
 
 bool s3_transport_state::expired() const {
@@ -77,12 +91,7 @@ void s3_transport_state::renew() {
   if (renewing)
     return;
   renewing = true;
-  auto fetch = [me = s3_transport_actor(self), profile = options.profile, env = options.env](caf::event_based_actor* worker) {
-    auto fresh = s3::load_credentials(profile, env);
-    caf::anon_send(me, s3_errand{[fresh](s3_transport_state& s) { s.renewed(fresh); }});
-    worker->quit();
-  };
-  self->system().spawn<caf::detached>(fetch);
+  start<caf::detached>(self->system(), s3_credentials, s3_transport_actor(self), options.profile, options.env);
 }
 
 void s3_transport_state::renewed(const result<s3::credentials_ptr>& fresh) {
@@ -108,7 +117,7 @@ namespace {
 class transport_link final : public s3_link {
  public:
   transport_link(caf::actor_system& system, s3_transport_options options)
-      : bucket_(options.bucket), actor_(system.spawn<caf::detached>(s3_transport, std::move(options))) {}
+      : bucket_(options.bucket), actor_(start<caf::detached>(system, s3_transport, std::move(options))) {}
   ~transport_link() override { close(); }
 
   void send(s3::request asked, callback then) override {
@@ -179,7 +188,7 @@ result<pad_store_actor> open_s3_store(caf::actor_system& system, const store_url
   options.how = *known;
   options.max_flight = max_connections;
   options.link = spawn_s3_transport(system, {std::move(bucket), profile, env});
-  pad_store_actor actor = system.spawn(s3_store, std::move(options));
+  pad_store_actor actor = start(system, s3_store, std::move(options));
   return actor;
 }
 

@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(text_and_url_go_round) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_wrong_is_refused) {
-  BOOST_TEST((parse_store_url("s3:bucket").error().code == errc::unsupported));
+  BOOST_TEST((parse_store_url("gs:bucket").error().code == errc::unsupported));
   const std::vector<std::string> wrong = {
       "",          "local",      "local:",        "memory:x",      "caf:h:1",        "caf://",           "caf://h",
       "caf://h:0", "caf://h:65536", "caf://h:1,",  "caf://:1",      "caf://h:1x",     "caf://[::1:1",     "caf://::1:1",

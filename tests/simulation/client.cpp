@@ -229,13 +229,15 @@ void client::rename(const std::string& from, const std::string& to) {
   a.writer = home_->id;
   a.key = from;
   a.to = to;
-  const auto number = world_.reference_.begin(std::move(a));
+  // To its own name it is no change, and no commit.
+  const auto number = from == to ? std::nullopt : std::optional(world_.reference_.begin(std::move(a)));
   auto t = world_.ask(home_, "rename of " + from + " to " + to, number);
   self_->request(home_->store, caf::infinite, rename_atom_v, rename_request{from, to})
       .then(
           [this, t, number](done) {
             world_.answered(t, "rename done");
-            world_.reference_.succeeded(number, std::nullopt);
+            if (number)
+              world_.reference_.succeeded(*number, std::nullopt);
             pause_and_go_on();
           },
           [this, t](caf::error& e) {
