@@ -77,7 +77,10 @@ inline void caf_bounds(const work_directory& work, bool smoke, std::size_t round
     }
   }
   const auto certificates = work.path() + "/certificates";
-  must(make_certificates({certificates, {"127.0.0.1"}}), "making certificates");
+  certificate_request wanted;
+  wanted.directory = certificates;
+  wanted.names = {"127.0.0.1"};
+  must(make_certificates(wanted), "making certificates");
   for (std::size_t r = 0; r < rounds; ++r) {
     plain.push_back(loopback_rate(4, seconds, max_record_bytes, {}) / 1e6);
     secret.push_back(loopback_rate(4, seconds, max_record_bytes, certificates) / 1e6);
