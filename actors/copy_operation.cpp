@@ -114,13 +114,13 @@ void copy_operation_state::visit_page(std::shared_ptr<const list_page> page, key
     if (--*left == 0 && !over)
       each_value(page->back().key, visit, then);
   };
-  for (const auto& item : *page) {
-    if (item.chunks == 0 && !item.pending)
+  for (const auto& listed : *page) {
+    if (listed.chunks == 0 && !listed.pending)
       continue;
     ++*left;
-    ask(self, options.from_index, options.timeout, find_atom_v, find_request{item.key, false})
+    ask(self, options.from_index, options.timeout, find_atom_v, find_request{listed.key, false})
         .then(
-            [answered, visit, key = item.key](found& what) {
+            [answered, visit, key = listed.key](found& what) {
               visit(key, what);
               answered();
             },

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "actors/spawn.hpp"
+#include "core/engine/write_rule.hpp"
 
 namespace mutant {
 
@@ -305,7 +306,9 @@ remote_store_state::actor_type::behavior_type remote_store(self_pointer self, re
       },
       [self](get_atom atom, pad_query query) { return self->state.take<bytes>(max_record_bytes, true, atom, query); },
       [self](head_atom atom, pad_query query) { return self->state.take<bytes>(record_header_bytes, true, atom, query); },
-      [self](erase_atom atom, bytes& blank) {
+      [self](erase_atom atom, bytes& blank) -> caf::result<done> {
+        if (auto good = parse_blank(blank); !good)  // a node would say so too, but that code is not believed of one
+          return to_caf(good.error());
         const auto size = blank.size();
         return self->state.take<done>(size, false, atom, std::move(blank));
       },

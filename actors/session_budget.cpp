@@ -116,11 +116,11 @@ void session_budget::grant(const holder* asking) {
     const auto client = turn_.front();
     auto& own = accounts_.at(client);
     auto& first = *own.waiting.front();
-    const auto room = room_for(first, first.wanted_bytes);
-    if (room == room::full)
+    const auto left = room_for(first, first.wanted_bytes);
+    if (left == room::full)
       return;
     turn_.pop_front();
-    if (room == room::share) {
+    if (left == room::share) {
       turn_.push_back(client);
       ++passed_over;
       continue;

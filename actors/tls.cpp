@@ -157,8 +157,8 @@ result<tls_allow_list> tls_allow_list::parse(const std::vector<std::string>& ent
   return out;
 }
 
-bool tls_allow_list::allows(const std::string& fingerprint, const std::vector<std::string>& names) const {
-  return fingerprints_.contains(fingerprint)
+bool tls_allow_list::allows(const std::string& print, const std::vector<std::string>& names) const {
+  return fingerprints_.contains(print)
          || std::ranges::any_of(names, [&](const std::string& name) { return names_.contains(name); });
 }
 

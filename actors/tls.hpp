@@ -43,7 +43,7 @@ class tls_allow_list {
   static result<tls_allow_list> parse(const std::vector<std::string>& entries);
 
   bool empty() const noexcept { return fingerprints_.empty() && names_.empty(); }
-  bool allows(const std::string& fingerprint, const std::vector<std::string>& names) const;
+  bool allows(const std::string& print, const std::vector<std::string>& names) const;
 
  private:
   std::set<std::string> fingerprints_;   // 64 small hexadecimal digits

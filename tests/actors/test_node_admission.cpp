@@ -331,7 +331,9 @@ BOOST_AUTO_TEST_CASE(who_begins_records_and_stops_leaves_room_for_others_and_is_
   BOOST_CHECK(pressed);
   BOOST_CHECK_LE(budget.used_bytes(), (48u << 20) + max_record_bytes);
   // Another client has room at once; and those that stopped are named, when they had their time.
-  session_budget::holder honest{.client = 2, .session = 1000};
+  session_budget::holder honest;
+  honest.client = 2;
+  honest.session = 1000;
   BOOST_CHECK(budget.ask(honest, max_record_bytes));
   session_budget::judge(honest, true, now);
   BOOST_CHECK(budget.slow(now + milliseconds(400)).empty());
@@ -347,7 +349,10 @@ BOOST_AUTO_TEST_CASE(who_begins_records_and_stops_leaves_room_for_others_and_is_
 
 BOOST_AUTO_TEST_CASE(a_trickle_is_slow_and_a_stream_is_not) {
   session_budget budget({.limit_bytes = 16u << 20, .reserve_bytes = 0});
-  session_budget::holder trickle{.client = 1, .session = 1}, stream{.client = 1, .session = 2};
+  session_budget::holder trickle, stream;
+  trickle.client = stream.client = 1;
+  trickle.session = 1;
+  stream.session = 2;
   time_point now{};
   for (auto* h : {&trickle, &stream}) {
     BOOST_REQUIRE(budget.ask(*h, quantum));
