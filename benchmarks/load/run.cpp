@@ -100,7 +100,11 @@ result<faulty_pads> open_faulty(caf::actor_system& system, const settings& s, st
   auto url = parse_store_url(s.store);
   if (!url)
     return fail(url.error());
-  auto opened = open_pad_store(system, *url, {.readers = 6, .tls = config.tls, .remote = config.remote});
+  open_store_options how;
+  how.readers = 6;
+  how.tls = config.tls;
+  how.remote = config.remote;
+  auto opened = open_pad_store(system, *url, how);
   if (!opened)
     return fail(opened.error());
   faulty_store_options options;

@@ -378,9 +378,13 @@ BOOST_AUTO_TEST_CASE(clients_get_room_in_turn_however_many_connections_one_has) 
     flood[i].granted = [&order, i] { order.push_back(i); };
     budget.ask(flood[i], max_record_bytes);
   }
-  session_budget::holder other{.client = 2, .session = 100};
+  session_budget::holder other;
+  other.client = 2;
+  other.session = 100;
   other.granted = [&] { order.push_back(100); };
-  session_budget::holder more{.client = 2, .session = 101};
+  session_budget::holder more;
+  more.client = 2;
+  more.session = 101;
   more.granted = [&] { order.push_back(101); };
   BOOST_CHECK(budget.ask(other, max_record_bytes));   // a quarter is for others than one
   BOOST_CHECK(!budget.ask(more, max_record_bytes));
