@@ -1,5 +1,7 @@
 #include "actors/open_store.hpp"
 
+#include <filesystem>
+
 #include "actors/local_store.hpp"
 #include "actors/memory_store.hpp"
 #include "actors/rados_store.hpp"
@@ -12,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t memory_capacity_bytes = std::uint64_t{4} << 30;
 constexpr std::size_t threads_of_middleman = 2;   // its own, and one that looks up names
-constexpr std::size_t threads_of_bucket = 3;      // the transport, libcurl's look-up of a name, and while credentials are fetched
+constexpr std::size_t threads_of_bucket = 3;  // the transport, libcurl's look-up of a name, and while credentials are fetched
 constexpr std::size_t threads_of_librados = 32;   // messengers, timers, finishers: about so many, and our monitor
 
 result<pad_store_actor> open_local(caf::actor_system& system, const store_url& url, const open_store_options& options) {
@@ -72,6 +74,10 @@ result<pad_store_actor> open_rados(caf::actor_system& system, const store_url& u
 result<pad_store_actor> open_bucket(caf::actor_system& system, const store_url& url, const open_store_options& options) {
   std::string memory;
   if (!options.memory_directory.empty()) {
+    // Where it cannot be made nothing is remembered, and the next time it is found out again.
+    std::error_code failed;
+    std::filesystem::create_directories(options.memory_directory, failed);
+    std::filesystem::permissions(options.memory_directory, std::filesystem::perms::owner_all, failed);
     const auto id = hash_of(as_byte_view(to_string(url)));
     memory = options.memory_directory + "/bucket-" + to_hex(byte_view(id).first(8));
   }

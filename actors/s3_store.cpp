@@ -82,7 +82,8 @@ void s3_store_state::completed(const job_ptr& j) {
 void s3_store_state::failed(const job_ptr& j, error e) {
   // Other content under the very counter shows that ours was never taken; nothing else does.
   if (j->doubt && e.code != errc::pad_conflict && e.code != errc::timeout)
-    e = {errc::timeout, "the server failed at an earlier try, which may have arrived; the last one said: " + to_string(e), e.detail};
+    e = {errc::timeout, "the server failed at an earlier try, which may have arrived; the last one said: " + to_string(e),
+         e.detail};
   auto tell = std::move(j->fail);
   completed(j);
   tell(std::move(e));
@@ -245,16 +246,17 @@ void s3_store_state::make(const job_ptr& j) {
 
 void s3_store_state::replace(const job_ptr& j, const std::string& etag) {
   auto content = j->erasing ? bytes::copy_of(s3::erased_content) : j->record;
-  send(j, s3::replace_object(object_of(j), std::move(content), options.how, etag), [this, j](verdict what, const s3::http_answer& answer) {
-    if (what != verdict::done)
-      forget(j->pad);
-    if (what == verdict::refused)
-      return look(j, false);
-    if (what == verdict::absent)
-      return j->erasing ? succeeded(j) : make(j);
-    remember(j->pad, j->erasing ? 0 : j->counter, s3::etag_of(answer));
-    succeeded(j);
-  });
+  send(j, s3::replace_object(object_of(j), std::move(content), options.how, etag),
+       [this, j](verdict what, const s3::http_answer& answer) {
+         if (what != verdict::done)
+           forget(j->pad);
+         if (what == verdict::refused)
+           return look(j, false);
+         if (what == verdict::absent)
+           return j->erasing ? succeeded(j) : make(j);
+         remember(j->pad, j->erasing ? 0 : j->counter, s3::etag_of(answer));
+         succeeded(j);
+       });
 }
 
 void s3_store_state::look(const job_ptr& j, bool whole) {

@@ -1,16 +1,16 @@
 // The pad store behind s3: URLs: one object per pad in a bucket, by the write rule, without a thread that waits.
 //
 // A request is a job of a few steps; a step is one HTTP request (core/s3/protocol.hpp), whose answer comes back as a message.
-// Every write carries a condition. Counter 1 makes an object; a higher counter replaces the object whose ETag was seen: the ETags
-// of what was read and written are remembered, so that a write is one round trip where this client knows the pad, and two
+// Every write carries a condition. Counter 1 makes an object; a higher counter replaces the object whose ETag was seen: the
+// ETags of what was read and written are remembered, so that a write is one round trip where this client knows the pad, and two
 // where it does not. Where a condition does not hold the stored record is looked at: its header first, all of it only if that
 // is the same. Where the server does not know conditional removal, an erased pad stays as an object of a few bytes that reads
 // as absent.
 //
 // A server that takes no connection is tried again for connect_patience: it may be starting. A failure that the
-// server reports of itself means that the write may have happened: the same request is sent again, and what is found tells. What it
-// did not answer at all ends the job with `timeout`, which means "unknown"; who sends the same record again is told by its
-// content whether it was ours. A server that wants less gets less: the number of requests at
+// server reports of itself means that the write may have happened: the same request is sent again, and what is found tells.
+// What it did not answer at all ends the job with `timeout`, which means "unknown"; who sends the same record again is told by
+// its content whether it was ours. A server that wants less gets less: the number of requests at
 // a time halves with each such answer and grows again by one when all that are allowed went well.
 //
 // Memory: at most max_flight_bytes (a read counts as a whole record) and max_flight jobs are under way; the rest waits; beyond

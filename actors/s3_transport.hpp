@@ -1,8 +1,8 @@
 // Carries requests to a bucket: one detached thread around core/s3's client, and one more while credentials are fetched.
 //
-// The actor is told what to do by messages and works in between; a request that comes while it waits for the network wakes it up.
-// Credentials that expire are fetched anew five minutes before; once they have, requests wait for the new ones. If there are none
-// the requests are answered with that error.
+// The actor is told what to do by messages and works in between; a request that comes while it waits for the network wakes it
+// up. Credentials that expire are fetched anew five minutes before; once they have, requests wait for the new ones. If there
+// are none the requests are answered with that error.
 #pragma once
 
 #include "actors/s3_store.hpp"

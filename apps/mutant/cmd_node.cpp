@@ -132,6 +132,15 @@ void reload_certificates(node_server& server, const log_sink& log) {
     tell(log, log_level::info, "the certificates were read again");
 }
 
+open_store_options how_to_open(const context& c) {
+  open_store_options how;
+  how.readers = std::max<std::size_t>(6, 2 * c.where.threads);
+  how.any_file_system = c.options.any_file_system;
+  if (c.where.store.scheme == "cafs")
+    how.tls = c.where.tls;
+  return how;
+}
+
 int serve(context& c, const node_arguments& given) {
   auto options = server_options(c, given);
   if (!options)
@@ -144,11 +153,7 @@ int serve(context& c, const node_arguments& given) {
   system_config config("caf:");
   if (c.where.threads != 0)
     config.set("scheduler.max-threads", c.where.threads);
-  open_store_options how;
-  how.readers = std::max<std::size_t>(6, 2 * c.where.threads);
-  how.any_file_system = c.options.any_file_system;
-  if (c.where.store.scheme == "cafs")
-    how.tls = c.where.tls;
+  const auto how = how_to_open(c);
   if (auto given_to_us = check_limits(config, *options, threads_of(c.where.store, how)); !given_to_us)
     return c.out.failed("node", given_to_us.error());
   caf::actor_system system(config);

@@ -1,7 +1,7 @@
 // Signs requests to one bucket and sends them. Belongs to one thread, that calls run(); wakeup() alone may be called by any.
 //
-// Over https the payload is not hashed for the signature (records are signed already); over http it is. The moment of signing is
-// that of sending, so that a request that waited is not too old; every try is signed anew.
+// Over https the payload is not hashed for the signature (records are signed already); over http it is. The moment of signing
+// is that of sending, so that a request that waited is not too old; every try is signed anew.
 #pragma once
 
 #include "core/s3/credentials.hpp"

@@ -190,7 +190,8 @@ result<credentials_ptr> from_instance(const environment& env) {
     endpoint = "http://169.254.169.254";
   while (endpoint.ends_with('/'))
     endpoint.pop_back();
-  auto token = fetch("PUT", endpoint + "/latest/api/token", {{"X-aws-ec2-metadata-token-ttl-seconds", "300"}}, metadata_time_limit);
+  auto token =
+      fetch("PUT", endpoint + "/latest/api/token", {{"X-aws-ec2-metadata-token-ttl-seconds", "300"}}, metadata_time_limit);
   if (!token)
     return fail(errc::access_denied, "the instance's metadata gave no token: " + token.error().message);
   const header_list headers{{"X-aws-ec2-metadata-token", *token}};
@@ -279,7 +280,8 @@ result<credentials> credentials_from_json(std::string_view text) {
   if (const auto expires = field("Expiration"); !expires.empty()) {
     out.expires = parse_time(expires);
     if (!out.expires)
-      return fail(errc::access_denied, "the credentials that were given expire at a time that is not like 2026-01-31T12:00:00Z");
+      return fail(errc::access_denied,
+                  "the credentials that were given expire at a time that is not like 2026-01-31T12:00:00Z");
   }
   return out;
 }
@@ -289,7 +291,8 @@ result<credentials_ptr> load_credentials(const std::string& profile, const envir
   if (profile.empty() && (!env("AWS_ACCESS_KEY_ID").empty() || !env("AWS_SECRET_ACCESS_KEY").empty())) {
     if (env("AWS_ACCESS_KEY_ID").empty() || env("AWS_SECRET_ACCESS_KEY").empty())
       return fail(errc::access_denied, "of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY only one is set");
-    return std::make_shared<const credentials>(env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"), env("AWS_SESSION_TOKEN"));
+    return std::make_shared<const credentials>(env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY"),
+                                               env("AWS_SESSION_TOKEN"));
   }
   auto found = from_profile(wanted.empty() ? "default" : wanted, env);
   if (!found || *found)
@@ -299,8 +302,9 @@ result<credentials_ptr> load_credentials(const std::string& profile, const envir
   for (auto* source : {&from_container, &from_instance})
     if (found = source(env); !found || *found)
       return found;
-  return fail(errc::access_denied, "there are no credentials for the bucket: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-                                   "write them to ~/.aws/credentials");
+  return fail(errc::access_denied,
+              "there are no credentials for the bucket: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+              "write them to ~/.aws/credentials");
 }
 
 }  // namespace mutant::s3

@@ -174,10 +174,12 @@ error failure_of(CURLcode code, const transfer& t) {
       return {errc::unreachable, why};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-      return {errc::unreachable, "the server's certificate does not verify: " + why + " (AWS_CA_BUNDLE names other authorities)"};
+      return {errc::unreachable,
+              "the server's certificate does not verify: " + why + " (AWS_CA_BUNDLE names other authorities)"};
     case CURLE_PARTIAL_FILE:
     case CURLE_WRITE_ERROR:
-      return {errc::corrupt_record, t.too_long ? "the answer is longer than a record can be" : "the answer is cut short: " + why};
+      return {errc::corrupt_record,
+              t.too_long ? "the answer is longer than a record can be" : "the answer is cut short: " + why};
     default:
       // A connection that was never made has sent nothing.
       return {t.sent == 0 && t.header_bytes == 0 && code == CURLE_OPERATION_TIMEDOUT && t.request.body.size() != 0

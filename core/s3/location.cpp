@@ -17,8 +17,9 @@ bool is_bucket_name(std::string_view name) {
 }
 
 bool is_region_name(std::string_view name) {
-  return !name.empty() && name.size() <= 64
-         && std::ranges::all_of(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_'; });
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
+  });
 }
 
 result<void> take_endpoint(location& where, std::string_view endpoint) {
@@ -94,8 +95,9 @@ result<location> locate(const store_url& url, const environment& env) {
   const auto slash = url.path.find('/');
   where.bucket = url.path.substr(0, slash);
   if (!is_bucket_name(where.bucket))
-    return fail(errc::invalid_argument, "'" + where.bucket.substr(0, 200) + "' is not a bucket's name: s3:BUCKET[/PREFIX], 3 to "
-                                            "255 letters, digits, dots and dashes");
+    return fail(errc::invalid_argument,
+                "'" + where.bucket.substr(0, 200)
+                    + "' is not a bucket's name: s3:BUCKET[/PREFIX], 3 to 255 letters, digits, dots and dashes");
   if (slash != std::string::npos)
     where.prefix = url.path.substr(slash + 1);
   while (where.prefix.ends_with('/'))

@@ -30,8 +30,9 @@ struct location {
   std::string path_of(std::string_view object) const;     // percent-encoded; "" is the bucket itself
 };
 
-// From s3:BUCKET[/PREFIX][?endpoint=URL&region=NAME&profile=NAME&path-style=1]; AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION
-// and AWS_DEFAULT_REGION say what the URL does not. invalid_argument: no bucket's name, an endpoint that is not http(s)://HOST…
+// From s3:BUCKET[/PREFIX][?endpoint=URL&region=NAME&profile=NAME&path-style=1]; AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL,
+// AWS_REGION and AWS_DEFAULT_REGION say what the URL does not. invalid_argument: no bucket's name, an endpoint that is not
+// http(s)://HOST…
 result<location> locate(const store_url& url, const environment& env);
 
 // RFC 3986: everything but letters, digits and "-._~" (and "/", where it is a path) as %XX.

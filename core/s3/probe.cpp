@@ -127,7 +127,8 @@ class attempt {
     while (answered < racers)
       bucket_.run(std::chrono::milliseconds(1000));
     if (won > 1)
-      return fail(ignores(bucket_.where(), std::to_string(won) + " of 8 writers at once were told that they had made one object"));
+      return fail(
+          ignores(bucket_.where(), std::to_string(won) + " of 8 writers at once were told that they had made one object"));
     if (won == 0)
       return fail(unclear ? why : error{errc::overloaded, "none of 8 writers at once made an object; try again later"});
     return {};

@@ -62,8 +62,9 @@ std::string sentence(const http_answer& answer, const std::optional<server_error
 judgement judge_code(const server_error& said, const http_answer& answer, std::string text, const location& where) {
   const auto& code = said.code;
   if (code == "RequestTimeTooSkewed")
-    return {verdict::skewed, {errc::access_denied, text + ": this machine's clock is wrong, and so is what it learned of the "
-                                                          "server's; set it"}, {}};
+    return {verdict::skewed,
+            {errc::access_denied, text + ": this machine's clock is wrong, and so is what it learned of the server's; set it"},
+            {}};
   if (code == "ExpiredToken" || code == "ExpiredTokenException" || code == "TokenRefreshRequired")
     return {verdict::expired, {errc::access_denied, text + ": get new credentials"}, {}};
   if (code == "NoSuchBucket")
@@ -73,8 +74,8 @@ judgement judge_code(const server_error& said, const http_answer& answer, std::s
   if (code == "InvalidAccessKeyId")
     return failed(errc::access_denied, text + ": the access key is not known there; look at AWS_ACCESS_KEY_ID or the profile");
   if (code == "SignatureDoesNotMatch")
-    return failed(errc::access_denied, text + ": the secret key is not that of the access key; look at AWS_SECRET_ACCESS_KEY or "
-                                              "the profile");
+    return failed(errc::access_denied,
+                  text + ": the secret key is not that of the access key; look at AWS_SECRET_ACCESS_KEY or the profile");
   if (code == "AccessDenied" || code == "AccountProblem" || code == "AllAccessDisabled")
     return failed(errc::access_denied, text + ": the credentials' policy does not allow it (docs/operations.md, \"Buckets\")");
   if (code == "AuthorizationHeaderMalformed" || code == "PermanentRedirect" || code == "IllegalLocationConstraintException") {

@@ -32,7 +32,8 @@ http_answer answer_of(int status, std::string_view body = {}, header_list header
 }
 
 std::string error_body(std::string_view code, std::string_view more = {}) {
-  return "<?xml version=\"1.0\"?><Error><Code>" + std::string(code) + "</Code><Message>m</Message>" + std::string(more) + "</Error>";
+  return "<?xml version=\"1.0\"?><Error><Code>" + std::string(code) + "</Code><Message>m</Message>" + std::string(more)
+         + "</Error>";
 }
 
 judgement judged(const http_answer& a, const std::string& method = "PUT") {
@@ -147,7 +148,8 @@ BOOST_AUTO_TEST_CASE(the_environment_comes_first_and_half_of_it_is_an_error) {
 
 BOOST_AUTO_TEST_CASE(only_an_answer_in_the_servers_own_form_says_that_an_object_is_absent) {
   BOOST_CHECK(judged(answer_of(404, error_body("NoSuchKey"))).what == verdict::absent);
-  for (const std::string body : {"", "<html>not found</html>", "NoSuchKey", "<Error><Code>Elsewhere</Code></Error>", "<Error>"}) {
+  for (const std::string body :
+       {"", "<html>not found</html>", "NoSuchKey", "<Error><Code>Elsewhere</Code></Error>", "<Error>"}) {
     auto said = judged(answer_of(404, body));
     BOOST_CHECK(said.what == verdict::failed);
     BOOST_CHECK(said.why.code == errc::unreachable);
@@ -179,7 +181,8 @@ BOOST_AUTO_TEST_CASE(every_status_has_its_verdict) {
   auto moved = judged(answer_of(400, error_body("AuthorizationHeaderMalformed", "<Region>eu-west-3</Region>")));
   BOOST_CHECK(moved.what == verdict::elsewhere);
   BOOST_TEST(moved.region == "eu-west-3");
-  BOOST_TEST(judged(answer_of(301, error_body("PermanentRedirect"), {{"x-amz-bucket-region", "eu-west-3"}})).region == "eu-west-3");
+  BOOST_TEST(judged(answer_of(301, error_body("PermanentRedirect"), {{"x-amz-bucket-region", "eu-west-3"}})).region
+             == "eu-west-3");
 }
 
 BOOST_AUTO_TEST_CASE(what_a_server_says_is_shown_without_control_characters_and_shortened) {
@@ -192,15 +195,18 @@ BOOST_AUTO_TEST_CASE(a_front_is_what_its_range_says_or_refused) {
   auto ranged = answer_of(206, "0123456789", {{"content-range", "bytes 0-9/500"}});
   BOOST_TEST(as_text(*front_of(ranged, 10)) == "0123456789");
   BOOST_TEST(as_text(*front_of(answer_of(200, "0123456789abcdef"), 10)) == "0123456789");
-  for (const std::string range : {"", "bytes 1-10/500", "bytes 0-8/500", "bytes 0-10/500", "bytes */500", "0-9", "bytes 0-99999999999999999999/1"})
+  for (const std::string range :
+       {"", "bytes 1-10/500", "bytes 0-8/500", "bytes 0-10/500", "bytes */500", "0-9", "bytes 0-99999999999999999999/1"})
     BOOST_CHECK(!front_of(answer_of(206, "0123456789", {{"content-range", range}}), 10));
   BOOST_CHECK(!front_of(answer_of(206, "0123456789", {{"content-range", "bytes 0-9/500"}}), 5));
 }
 
 BOOST_AUTO_TEST_CASE(a_listing_is_added_up_and_followed) {
-  auto page = parse_listing(answer_of(200, "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Size>500</Size></Contents>"
-                                           "<Contents><Size>7</Size></Contents><Contents><Size>160</Size></Contents><NextContinuationToken>t</NextContinuationToken>"
-                                           "</ListBucketResult>"));
+  auto page = parse_listing(answer_of(
+      200,
+      "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Size>500</Size></Contents>"
+      "<Contents><Size>7</Size></Contents><Contents><Size>160</Size></Contents><NextContinuationToken>t</NextContinuationToken>"
+      "</ListBucketResult>"));
   BOOST_REQUIRE(page);
   BOOST_TEST(page->objects == 2u);
   BOOST_TEST(page->object_bytes == 660u);   // one is too short to be a record: an erased pad

@@ -288,7 +288,7 @@ def test_a_full_disk():
 def test_a_full_disk_under_the_output_file():
     def work(folder):
         with Home() as h:
-            h.put("large", bytes(CHUNK) * 8)
+            h.put("large", os.urandom(8 * CHUNK))
             target = f"{folder}/target"
             with open(target, "wb") as file:
                 file.write(b"old")

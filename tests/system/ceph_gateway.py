@@ -117,7 +117,8 @@ class CephGateway:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request(method, path, headers={
             "x-amz-date": stamp, "x-amz-content-sha256": nothing,
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope},SignedHeaders={names},Signature={signature}"})
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope},SignedHeaders={names},"
+                             f"Signature={signature}"})
         answer = connection.getresponse()
         body = answer.read()
         if answer.status not in (200, 204):
