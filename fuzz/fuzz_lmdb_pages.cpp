@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::byte> page(page_bytes);
   std::memcpy(page.data(), data + 1, std::min(size - 1, page.size()));
   meta even, odd;
-  if (parse_meta(page, 0, even) == nullptr && parse_meta(page, 0, odd) == nullptr)
+  if (parse_meta(page, 0, even) == nullptr && parse_roots(page, even) == nullptr && parse_meta(page, 0, odd) == nullptr)
     static_cast<void>(check_pair(even, odd));
   const auto leaf = (choice & 1) != 0;
   const auto order = (choice & 2) != 0 ? key_order::numbers : key_order::bytes;

@@ -77,9 +77,14 @@ result<std::optional<lmdb_file::state>> lmdb_file::look_at_heads(std::array<std:
     return std::nullopt;
   }
   const std::size_t newer = metas[1].transaction > metas[0].transaction ? 1 : 0;
+  const auto head = both.subspan(newer * lmdb_pages::meta_bytes, lmdb_pages::meta_bytes);
+  if (const auto* wrong = lmdb_pages::parse_roots(head, metas[newer]); wrong != nullptr) {
+    why = damaged(newer, wrong);
+    return std::nullopt;
+  }
   state found;
   found.meta = metas[newer];
-  std::ranges::copy(both.subspan(newer * lmdb_pages::meta_bytes, lmdb_pages::meta_bytes), found.head.begin());
+  std::ranges::copy(head, found.head.begin());
   return found;
 }
 

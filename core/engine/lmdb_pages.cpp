@@ -102,6 +102,10 @@ problem parse_meta(byte_view page, std::uint64_t number, meta& out) noexcept {
   if ((at<std::uint16_t>(page, 44) & integer_key) == 0 || out.last_page < first_tree_page - 1
       || out.last_page > (std::uint64_t{1} << 48))
     return "it contradicts itself";
+  return nullptr;
+}
+
+problem parse_roots(byte_view page, meta& out) noexcept {
   if (const auto* wrong = parse_database(page.subspan(40, database_bytes), out.last_page, out.free_list))
     return wrong;
   return parse_database(page.subspan(88, database_bytes), out.last_page, out.main);

@@ -49,6 +49,9 @@ using problem = const char*;
 
 // Page `number` is 0 or 1.
 problem parse_meta(byte_view page, std::uint64_t number, meta& out) noexcept;
+// The databases of a page that parse_meta took. Of the newer one only: where LMDB could not write a meta page it puts the old
+// transaction and last page back and leaves the new roots, which nobody follows.
+problem parse_roots(byte_view page, meta& out) noexcept;
 // The value of a named database. last_page bounds its root.
 problem parse_database(byte_view value, std::uint64_t last_page, database& out) noexcept;
 // Whether the pages of one file were written by one after the other of its transactions.

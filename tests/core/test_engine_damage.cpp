@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -97,6 +98,33 @@ bool is_damage(errc code) {
 }
 
 BOOST_AUTO_TEST_SUITE(engine_damage)
+
+// Where LMDB could not write a meta page it puts back the old transaction and last page, and leaves the new roots: nobody follows
+// them, and they are no damage.
+BOOST_AUTO_TEST_CASE(what_a_failed_commit_left_in_the_older_meta_page_is_no_damage) {
+  temporary_directory temporary;
+  const auto path = temporary.file("store");
+  make_example(path, 100);
+  const auto data = path + "/data.mdb";
+  auto content = content_of(data);
+  auto number_at = [&](std::size_t at) {
+    std::uint64_t out = 0;
+    std::memcpy(&out, content.data() + at, sizeof out);
+    return out;
+  };
+  constexpr std::size_t last_page_at = 136, transaction_at = 144, root_at = 128;
+  const auto older = number_at(transaction_at) < number_at(page_bytes + transaction_at) ? 0 : page_bytes;
+  const auto root = number_at(older + last_page_at) + 7;
+  std::memcpy(content.data() + older + root_at, &root, sizeof root);
+  write_content(data, content);
+  auto engine = open_lmdb_engine({.directory = path, .create = false});
+  REQUIRE_OK(engine);
+  for (std::uint64_t pad = 0; pad < 100; ++pad)
+    BOOST_TEST(((*engine)->get(address_of(pad)) == expected_record(pad)));
+  REQUIRE_OK((*engine)->put(make_record(1, 9, 300)));
+  REQUIRE_OK((*engine)->commit());
+  BOOST_TEST(((*engine)->get(address_of(1)) == make_record(1, 9, 300)));
+}
 
 BOOST_AUTO_TEST_CASE(damage_anywhere_in_the_data_file_is_an_error_or_harms_nothing) {
   temporary_directory temporary;

@@ -40,6 +40,8 @@ CODES_OF_READING = CODES | {INTEGRITY}
 KNOWN = [
     (r"first put, write [12]: (short|torn)", "a first put that is cut off within LMDB's first pages: 'not an LMDB file'"),
     (r", write \d+: short", "LMDB takes a short write for an I/O error, and no store is written to again: no end"),
+    (r"purge, map \d+: ENOMEM onward", "a purge whose store cannot be opened for writing: no end"),
+    (r", lock 1: EAGAIN", "a lock file that another process seems to be setting up is called damaged: exit code 5"),
     (r"purge, (write|sync) \d+: \w+ onward", "a purge whose new root is never durable: no end"),
 ]
 
@@ -126,7 +128,8 @@ def values_in(h, keys):
         got = h.run("get", "--", key, timeout=SECONDS)
         if got.code == OK:
             found[key] = got.out
-        elif got.code == UNAVAILABLE and "there is no store" in got.err and not h.committed:
+        elif got.code == UNAVAILABLE and not h.committed and any(
+                said in got.err for said in ("there is no store", "nothing is stored yet")):
             return {}
         elif got.code != NOT_FOUND:
             raise AssertionError(f"afterwards, without a fault: {got}")

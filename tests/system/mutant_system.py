@@ -84,7 +84,7 @@ class Home:
                                                                                          "MUTANT_PASS", "XDG_"))}
         env.update(MUTANT_HOME=str(self.home), HOME=str(self.folder))
         env.update(extra or {})
-        return env
+        return {name: value for name, value in env.items() if value is not None}
 
     def start(self, *words, env=None, **popen):
         words = [os.fsencode(w) if isinstance(w, (str, pathlib.Path)) else w for w in (*self.options, *words)]

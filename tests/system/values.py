@@ -11,7 +11,7 @@ noise = random.Random(20240501)
 def test_nothing_configured_simply_works():
     with Home() as h:
         file = h.path("hello.txt", b"hello\n")
-        bare = {name: "" for name in ("MUTANT_HOME", "XDG_DATA_HOME")}
+        bare = {"MUTANT_HOME": None}
         first = h.run("put", "greeting", file, env=bare)
         first.expect(err=["/.local/share/mutant/identity", "/.local/share/mutant/store"])
         assert b"greeting" in first.out
@@ -22,8 +22,8 @@ def test_nothing_configured_simply_works():
         assert identity.stat().st_mode & 0o777 == 0o600
         assert (h.folder / ".local/share/mutant").stat().st_mode & 0o777 == 0o700
         # A relative path counts as none; $XDG_DATA_HOME, $MUTANT_HOME and --home take over in this order.
-        h.run("get", "greeting", env={"MUTANT_HOME": "", "XDG_DATA_HOME": "here"}).expect(out=b"hello\n")
-        h.run("put", "x", file, env={"MUTANT_HOME": "", "XDG_DATA_HOME": str(h.folder / "xdg")}).expect()
+        h.run("get", "greeting", env={"MUTANT_HOME": None, "XDG_DATA_HOME": "here"}).expect(out=b"hello\n")
+        h.run("put", "x", file, env={"MUTANT_HOME": None, "XDG_DATA_HOME": str(h.folder / "xdg")}).expect()
         assert (h.folder / "xdg/mutant/identity").exists()
         h.run("put", "x", file, env={"XDG_DATA_HOME": str(h.folder / "xdg2")}).expect()
         assert (h.home / "identity").exists() and not (h.folder / "xdg2").exists()
