@@ -99,8 +99,8 @@ bool is_damage(errc code) {
 
 BOOST_AUTO_TEST_SUITE(engine_damage)
 
-// Where LMDB could not write a meta page it puts back the old transaction and last page, and leaves the new roots: nobody follows
-// them, and they are no damage.
+// Where LMDB could not write a meta page it puts back the old transaction and last page, and leaves the new roots: nobody
+// follows them, and they are no damage.
 BOOST_AUTO_TEST_CASE(what_a_failed_commit_left_in_the_older_meta_page_is_no_damage) {
   temporary_directory temporary;
   const auto path = temporary.file("store");
