@@ -114,7 +114,7 @@ class attempt {
     auto unclear = false;
     for (std::size_t i = 0; i < racers; ++i) {
       const auto asked = make_object(name_ + "-race", content(static_cast<int>(i)));
-      bucket_.start(asked, [&, asked](http_answer answer) {
+      bucket_.start(asked, [&, asked](const http_answer& answer) {
         ++answered;
         const auto said = judge(answer, asked, bucket_.where());
         won += said.what == verdict::done ? 1 : 0;
