@@ -137,6 +137,8 @@ class reader {
   std::size_t record_bytes() const noexcept { return stage_ == stage::record ? record_.size() : 0; }
   // How much of it is there.
   std::size_t record_filled_bytes() const noexcept { return stage_ == stage::record ? record_filled_ : 0; }
+  // Bytes of memory that an unfinished frame holds, arrived or not: what its bounds are tested by.
+  std::size_t held_bytes() const noexcept { return small_.size() + record_.size(); }
 
  private:
   enum class stage : std::uint8_t { header, skip, small, record };

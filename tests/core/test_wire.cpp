@@ -302,6 +302,7 @@ BOOST_AUTO_TEST_CASE(random_changes_never_do_more_than_break_the_connection) {
         break;
       BOOST_REQUIRE(static_cast<unsigned>((*frame)->what) <= static_cast<unsigned>(content::failure));
     }
+    BOOST_REQUIRE_LE(in.held_bytes(), max_record_bytes + max_ignored_bytes);
   }
 }
 
