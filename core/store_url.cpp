@@ -31,6 +31,8 @@ result<std::string> percent_decode(std::string_view text) {
     std::array<std::byte, 1> byte{};
     if (i + 2 >= text.size() || !from_hex(text.substr(i + 1, 2), byte))
       return fail(errc::invalid_argument, "a store URL has a '%' without two hex digits behind it");
+    if (byte[0] == std::byte{0})
+      return fail(errc::invalid_argument, "a store URL has no zero bytes, %00 neither");
     out += static_cast<char>(byte[0]);
     i += 2;
   }
