@@ -207,19 +207,27 @@ void s3_store_state::forget(const pad_address& pad) {
 // -- writing -----------------------------------------------------------------------------------------------------------------
 
 caf::result<done> s3_store_state::put(bytes record) {
-  auto header = parse_record(record);
-  if (!header)
-    return to_caf(header.error());
+  const auto header = parse_record(record);
+  return header ? write(*header, std::move(record), false) : to_caf(header.error());
+}
+
+caf::result<done> s3_store_state::erase(bytes blank) {
+  const auto header = parse_blank(blank);
+  return header ? write(*header, std::move(blank), true) : to_caf(header.error());
+}
+
+caf::result<done> s3_store_state::write(const record_header& header, bytes record, bool erasing) {
   if (waiting.size() >= options.max_waiting)
     return to_caf(too_many(waiting.size()));
   auto promise = self->make_response_promise<done>();
   auto j = std::make_shared<job>();
-  j->pad = header->address;
-  j->counter = header->counter;
+  j->pad = header.address;
+  j->counter = header.counter;
   j->charge = record.size();
   j->record = std::move(record);
+  j->erasing = erasing;
   j->done = [promise]() mutable { promise.deliver(mutant::done{}); };
-  j->start = [this](const job_ptr& me) { begin_put(me); };
+  j->start = [this](const job_ptr& me) { me->erasing ? look(me, false) : begin_put(me); };
   return enqueue(j, promise);
 }
 
@@ -304,24 +312,6 @@ void s3_store_state::decide_put(const job_ptr& j, bool whole, const bytes& store
   if (!whole && j->record.size() > record_header_bytes)
     return look(j, true);
   succeeded(j);
-}
-
-caf::result<done> s3_store_state::erase(bytes blank) {
-  auto header = parse_blank(blank);
-  if (!header)
-    return to_caf(header.error());
-  if (waiting.size() >= options.max_waiting)
-    return to_caf(too_many(waiting.size()));
-  auto promise = self->make_response_promise<done>();
-  auto j = std::make_shared<job>();
-  j->pad = header->address;
-  j->counter = header->counter;
-  j->charge = record_header_bytes;
-  j->record = std::move(blank);
-  j->erasing = true;
-  j->done = [promise]() mutable { promise.deliver(mutant::done{}); };
-  j->start = [this](const job_ptr& me) { look(me, false); };
-  return enqueue(j, promise);
 }
 
 void s3_store_state::decide_erase(const job_ptr& j, const record_header& header, const std::string& etag) {

@@ -88,6 +88,7 @@ struct s3_store_state {
 
   caf::result<done> put(bytes record);
   caf::result<done> erase(bytes blank);
+  caf::result<done> write(const record_header& header, bytes record, bool erasing);
   caf::result<bytes> read(const pad_address& pad, bool whole);
   caf::result<pad_store_stats> stats();
 
