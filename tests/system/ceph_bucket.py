@@ -90,6 +90,7 @@ def test_an_osd_stops_and_goes_on_under_load():
         cluster.go_on(2)
         wait_until(lambda: load.failure or load.commands > 10, 60, "commands that come through")
         load.end()
+    cluster.wait_clean()
 
 
 def test_a_bucket_that_goes_is_named():

@@ -114,7 +114,9 @@ class CephGateway:
         for part in (day, "us-east-1", "s3", "aws4_request"):
             key = hmac.new(key, part.encode(), hashlib.sha256).digest()
         signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        # A change to a bucket waits for every gateway that watches the cluster, and one that was killed counts among them until
+        # its watch ends after 30 s.
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request(method, path, headers={
             "x-amz-date": stamp, "x-amz-content-sha256": nothing,
             "Authorization": f"AWS4-HMAC-SHA256 Credential={self.access_key}/{scope},SignedHeaders={names},"
