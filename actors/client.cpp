@@ -41,6 +41,17 @@ bool has_true_size(const file_ptr& file) {
   return true;
 }
 
+// What is given counts more than what the file says.
+attribute_set with_file_attributes(const attribute_set& given, const file_ptr& file) {
+  struct stat s {};
+  if (::fstat(file->descriptor(), &s) != 0 || !S_ISREG(s.st_mode))
+    return given;
+  auto all = given.values();
+  all.emplace(attribute_name::mode, mode_attribute(s.st_mode));
+  all.emplace(attribute_name::mtime, mtime_attribute(s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec));
+  return attribute_set(std::move(all));
+}
+
 }  // namespace
 
 struct client::parts {
@@ -76,7 +87,8 @@ struct client::parts {
   }
 
   result<put_result> put(std::string key, value_source source, const put_settings& settings) {
-    put_request request{std::move(key), std::move(source), settings.if_version, {}, settings.verify};
+    put_request request{std::move(key), std::move(source), settings.if_version, {}, settings.verify, settings.attributes,
+                        settings.in_pads};
     return operate<put_result>(put_atom_v, std::move(request), settings.on_progress);
   }
 
@@ -127,9 +139,11 @@ result<put_result> client::put_file(std::string key, const std::string& path, co
   auto file = open_path(path, O_RDONLY);
   if (!file)
     return fail(file.error());
+  auto described = settings;
+  described.attributes = with_file_attributes(settings.attributes, *file);
   if (!has_true_size(*file))
-    return put_descriptor(std::move(key), (*file)->descriptor(), path, settings);
-  return parts_->put(std::move(key), file_source{*file, path, settings.may_grow}, settings);
+    return put_descriptor(std::move(key), (*file)->descriptor(), path, described);
+  return parts_->put(std::move(key), file_source{*file, path, settings.may_grow}, described);
 }
 
 result<put_result> client::put_descriptor(std::string key, int descriptor, std::string name, const put_settings& settings) {
@@ -164,7 +178,14 @@ result<get_result> client::get_file(std::string key, const std::string& path, co
   auto out = parts_->get(std::move(key), file_sink{file, path, true}, settings);
   if (!out)
     return out;
-  if (auto finished = target->commit(out->bytes_read); !finished)
+  std::optional<std::int64_t> modified_ns;
+  if (settings.preserve) {
+    modified_ns = mtime_of(out->attributes);
+    // What would let a program run as somebody else is not taken from a value.
+    if (const auto mode = mode_of(out->attributes); mode && ::fchmod(target->descriptor(), *mode & 0777) != 0)
+      return fail(errno_error(errno, "setting the mode of " + path));
+  }
+  if (auto finished = target->commit(out->bytes_read, modified_ns); !finished)
     return fail(finished.error());
   return out;
 }
@@ -188,6 +209,10 @@ result<void> client::rename(std::string from, std::string to) {
   if (!out)
     return fail(out.error());
   return {};
+}
+
+result<commit_result> client::assemble(assemble_request request) {
+  return parts_->call<commit_result>(assemble_atom_v, std::move(request));
 }
 
 result<list_page> client::list(std::string prefix, std::string after, std::uint32_t limit) {

@@ -33,12 +33,15 @@ struct put_settings {
   // Of a descriptor: called with the number of bytes that came, when there are no more. Its error fails the put, and the key
   // is as it was. In another thread; it may wait.
   std::function<result<void>(std::uint64_t)> at_end = nullptr;
+  attribute_set attributes = {};             // put_file adds the file's mode and mtime
+  bool in_pads = false;                      // even if it is small
 };
 
 struct get_settings {
   std::uint64_t offset = 0;
   std::optional<std::uint64_t> length;
   progress_callback on_progress;
+  bool preserve = false;                     // get_file: a new file gets the mode and mtime that the value has as attributes
 };
 
 class client {
@@ -49,7 +52,8 @@ class client {
   ~client();
 
   result<put_result> put(std::string key, bytes value, const put_settings& settings = {});
-  // A regular file is read at offsets by the decoders; anything else, and a file that does not say how long it is, is streamed.
+  // A regular file is read at offsets by the decoders, and its mode and time become attributes; anything else, and a
+  // file that does not say how long it is, is streamed.
   result<put_result> put_file(std::string key, const std::string& path, const put_settings& settings = {});
   // Until the end of the descriptor's input; `name` is for messages.
   result<put_result> put_descriptor(std::string key, int descriptor, std::string name, const put_settings& settings = {});
@@ -63,6 +67,7 @@ class client {
   // Also drops an unfinished upload. wipe: the pads that became free are blanked.
   result<void> remove(std::string key, std::optional<std::uint64_t> if_version = std::nullopt, bool wipe = false);
   result<void> rename(std::string from, std::string to);
+  result<commit_result> assemble(assemble_request request);
   // One page; go on with the last key as `after` until a page is empty.
   result<list_page> list(std::string prefix, std::string after = {}, std::uint32_t limit = 1000);
   result<list_item> find(std::string key);

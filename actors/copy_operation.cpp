@@ -100,7 +100,7 @@ void copy_operation_state::read_root() {
 }
 
 void copy_operation_state::each_value(std::string after, key_visit visit, step then) {
-  ask(self, options.from_index, options.timeout, list_atom_v, list_request{{}, std::move(after), keys_at_once})
+  ask(self, options.from_index, options.timeout, list_atom_v, list_request{{}, std::move(after), keys_at_once, true})
       .then(
           [this, visit, then](list_page& page) {
             page.empty() ? then() : visit_page(std::make_shared<const list_page>(std::move(page)), visit, then);

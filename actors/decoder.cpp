@@ -63,7 +63,7 @@ result<authentic> open_index_pad(const pad_keys& keys, std::uint64_t counter, co
 template <class T>
 result<T> named(result<T> decoded, const std::string& what) {
   if (!decoded)
-    return fail(errc::index_corrupt, what + ": " + decoded.error().message);
+    return fail(decoded.error().code, what + ": " + decoded.error().message);
   return decoded;
 }
 
@@ -96,10 +96,22 @@ result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) const {
   if (auto filled = fill(job.input, record.plaintext()); !filled)
     return fail(filled.error());
   sealed_chunk out;
-  out.print = options.keys->fingerprint_of(record.plaintext());
-  if (job.unless == out.print)
+  out.what.pad = job.pad;
+  out.what.length = job.length;
+  out.what.print = options.keys->fingerprint_of(record.plaintext());
+  if (job.unless == out.what.print)
     return out;
-  out.record = std::move(record).seal(options.keys->data(job.pad.number), job.pad.counter);
+  if (is_worth_compressing(options.compress, record.plaintext())) {
+    private_record frame(frame_room(job.length));
+    if (const auto size = compress_chunk(options.compress.level, record.plaintext(), frame.plaintext())) {
+      frame.shrink(*size);
+      record = std::move(frame);
+      out.what.encoding = chunk_encoding::zstd;
+    }
+  }
+  const auto keys = options.keys->data(job.pad.number);
+  out.what.address = keys.address;
+  out.record = std::move(record).seal(keys, job.pad.counter);
   return out;
 }
 
@@ -126,12 +138,18 @@ result<fingerprint> decoder_state::compare(const compare_chunk_job& job) const {
 
 result<bytes> decoder_state::open(const open_chunk_job& job) const {
   const auto size = plaintext_bytes_of(job.record);
-  const auto keys = options.keys->data_at(job.address, job.what.pad.number);
+  const auto keys = options.keys->data_at(job.what.address, job.what.pad.number);
   buffer plain(size);
   if (auto opened = open_private_into(keys, job.what.pad.counter, job.record, plain.span()); !opened)
     return fail(opened.error());
-  if (size != job.what.length || std::size_t{job.skip} + job.take > size)
-    return fail(errc::corrupt_record, "pad " + short_name(keys.address) + " holds " + std::to_string(size)
+  if (job.what.encoding == chunk_encoding::zstd) {
+    buffer content(job.what.length);
+    if (auto decoded = decompress_chunk(plain.span(), content.span()); !decoded)
+      return fail(decoded.error().code, "pad " + short_name(keys.address) + ": " + decoded.error().message);
+    plain = std::move(content);
+  }
+  if (plain.size() != job.what.length || std::size_t{job.skip} + job.take > plain.size())
+    return fail(errc::corrupt_record, "pad " + short_name(keys.address) + " holds " + std::to_string(plain.size())
                                           + " bytes where the index says " + std::to_string(job.what.length));
   // What the owner sealed for this pad and counter need not be what became part of the value: a put that was refused may have
   // left another content with the store.

@@ -3,11 +3,13 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "core/compression.hpp"
 
 namespace mutant {
 
 struct decoder_options {
   std::shared_ptr<const keyring> keys;
+  compression compress = {};   // of the chunks that are sealed
   int niceness = 0;            // of the thread of a detached decoder, 0 … 19: how far its work gives way to all other
 };
 

@@ -21,7 +21,7 @@ bool is_damage(errc code) noexcept {
 result<void> get_options::validate() const {
   if (!pads || !decoders || !writers)
     return fail(errc::invalid_argument, "a get needs pads, decoders and file writers");
-  if (window == 0 || window > 1024 || address_batch == 0 || address_batch > 1024)
+  if (window == 0 || window > 1024)
     return fail(errc::invalid_argument, "a get has 1 to 1024 chunks under way");
   return {};
 }
@@ -57,16 +57,32 @@ void get_operation_state::plan(found&& there) {
   if (std::holds_alternative<std::monostate>(request.sink) && finish_at - begin > request.max_bytes)
     return fail_with({errc::too_large,
                       std::to_string(finish_at - begin) + " bytes do not fit one answer; give the get a sink"});
-  totals = {value.size, value.version, value.modified_ms, 0, {}};
+  totals = {value.size, value.version, value.modified_ms, 0, {}, value.attributes};
   if (!value.chunks)
     return deliver_inline();
   if (std::holds_alternative<std::monostate>(request.sink))
     gathered = buffer(finish_at - begin);
   if (begin == finish_at)
     return finish();
-  next_out = next_fetch = next_address = begin / value.chunk_size;
-  last_chunk = (finish_at - 1) / value.chunk_size + 1;
-  more_addresses();
+  find_chunks();
+  fill_window();
+}
+
+// Where the chunks of the range begin.
+void get_operation_state::find_chunks() {
+  starts.clear();
+  first_chunk = 0;
+  std::uint64_t at = 0;
+  for (const auto& c : *value.chunks) {
+    const auto end = at + c.length;
+    if (end <= begin)
+      ++first_chunk;
+    else if (at < finish_at)
+      starts.push_back(at);
+    at = end;
+  }
+  next_out = next_fetch = first_chunk;
+  last_chunk = first_chunk + starts.size();
 }
 
 void get_operation_state::deliver_inline() {
@@ -86,7 +102,7 @@ void get_operation_state::deliver_inline() {
 }
 
 std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::uint64_t number) const {
-  const auto at = number * value.chunk_size;
+  const auto at = start_of(number);
   const auto length = (*value.chunks)[number].length;
   const auto from = std::max(at, begin);
   const auto to = std::min(at + length, finish_at);
@@ -95,45 +111,19 @@ std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::uint64_
 
 // -- fetching ------------------------------------------------------------------------------------------------------------
 
-// Keeps derived addresses ahead of the window.
-void get_operation_state::more_addresses() {
-  if (deriving || over || next_address == last_chunk || addresses.size() >= options.window)
-    return;
-  deriving = true;
-  address_job job{pad_space::data, {}};
-  const auto first = next_address;
-  const auto count = std::min<std::uint64_t>(options.address_batch, last_chunk - first);
-  for (std::uint64_t i = 0; i < count; ++i)
-    job.numbers.push_back((*value.chunks)[first + i].pad.number);
-  self->request(options.decoders, caf::infinite, address_atom_v, std::move(job))
-      .then(
-          [this, first, a = attempt](address_list& derived) {
-            if (over || a != attempt)
-              return;
-            deriving = false;
-            for (std::size_t i = 0; i < derived.size(); ++i)
-              addresses[first + i] = derived[i];
-            next_address = first + derived.size();
-            fill_window();
-          },
-          failing());
-}
-
 void get_operation_state::fill_window() {
-  while (!over && under_way < options.window && next_fetch < next_address) {
+  while (!over && under_way < options.window && next_fetch < last_chunk) {
     ++under_way;
-    fetch(next_fetch, addresses.extract(next_fetch).mapped(), 0);
-    ++next_fetch;
+    fetch(next_fetch++, 0);
   }
-  more_addresses();
 }
 
-void get_operation_state::fetch(std::uint64_t number, const pad_address& address, unsigned refused) {
-  self->request(options.pads, caf::infinite, get_atom_v, pad_query{address, refused})
+void get_operation_state::fetch(std::uint64_t number, unsigned refused) {
+  self->request(options.pads, caf::infinite, get_atom_v, pad_query{(*value.chunks)[number].address, refused})
       .then(
-          [this, number, address, refused, a = attempt](bytes& record) {
+          [this, number, refused, a = attempt](bytes& record) {
             if (!over && a == attempt)
-              open(number, address, std::move(record), refused);
+              open(number, std::move(record), refused);
           },
           [this, number, a = attempt](caf::error& cause) {
             if (!over && a == attempt)
@@ -141,21 +131,21 @@ void get_operation_state::fetch(std::uint64_t number, const pad_address& address
           });
 }
 
-void get_operation_state::open(std::uint64_t number, const pad_address& address, bytes record, unsigned refused) {
+void get_operation_state::open(std::uint64_t number, bytes record, unsigned refused) {
   const auto [skip, take] = wanted(number);
   self->request(options.decoders, caf::infinite, open_atom_v,
-                open_chunk_job{std::move(record), address, (*value.chunks)[number], skip, take})
+                open_chunk_job{std::move(record), (*value.chunks)[number], skip, take})
       .then(
           [this, number, a = attempt](bytes& plaintext) {
             if (!over && a == attempt)
               opened(number, std::move(plaintext));
           },
-          [this, number, address, refused, a = attempt](caf::error& cause) {
+          [this, number, refused, a = attempt](caf::error& cause) {
             if (over || a != attempt)
               return;
             auto e = from_caf(cause);
             if (is_damage(e.code) && refused < max_refused)
-              return fetch(number, address, refused + 1);
+              return fetch(number, refused + 1);
             chunk_failed(number, e);
           });
 }
@@ -169,7 +159,7 @@ void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
     return push_ready();
   }
   if (const auto* file = std::get_if<file_sink>(&request.sink)) {
-    const auto at = number * value.chunk_size + skip - begin;
+    const auto at = start_of(number) + skip - begin;
     self->request(options.writers, caf::infinite, push_atom_v, write_job{std::move(plaintext), {file->file, at}, file->fresh})
         .then(
             [this, size = take, a = attempt](done) {
@@ -184,7 +174,7 @@ void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
     return;
   }
   if (std::holds_alternative<std::monostate>(request.sink))
-    std::memcpy(gathered.data() + (number * value.chunk_size + skip - begin), plaintext.data(), plaintext.size());
+    std::memcpy(gathered.data() + (start_of(number) + skip - begin), plaintext.data(), plaintext.size());
   handed_out(take);
 }
 
@@ -239,7 +229,6 @@ void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
 
 void get_operation_state::value_moved(std::uint64_t number, const error& e) {
   ++attempt;
-  deriving = false;
   const auto version = value.version;
   auto decide = [this, number, e, version](found& now) {
     if (over)
@@ -288,7 +277,6 @@ void get_operation_state::start_again() {
   if (pin != 0)
     self->send(options.index, release_atom_v, pin);
   pin = 0;
-  addresses.clear();
   ready.clear();
   under_way = 0;
   look_up();

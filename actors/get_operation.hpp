@@ -20,7 +20,6 @@ struct get_options {
   index_actor index;
   damage_memory_actor damage;                    // told of chunks that cannot be read; may be null
   std::size_t window = 8;                        // chunks under way
-  std::size_t address_batch = 16;                // addresses derived at once
   unsigned max_restarts = 8;                     // on a newer value
 
   result<void> validate() const;
@@ -38,11 +37,11 @@ struct get_operation_state {
   void look_up();
   void plan(found&& there);
   void deliver_inline();
-  void more_addresses();
+  void find_chunks();
   void fill_window();
   // refused: so many answers were no good.
-  void fetch(std::uint64_t number, const pad_address& address, unsigned refused);
-  void open(std::uint64_t number, const pad_address& address, bytes record, unsigned refused);
+  void fetch(std::uint64_t number, unsigned refused);
+  void open(std::uint64_t number, bytes record, unsigned refused);
   void opened(std::uint64_t number, bytes plaintext);
   void push_ready();
   void handed_out(std::uint64_t size_bytes);
@@ -56,6 +55,7 @@ struct get_operation_state {
   auto failing() {
     return [this](caf::error& e) { fail_with(from_caf(e)); };
   }
+  std::uint64_t start_of(std::uint64_t number) const { return starts[number - first_chunk]; }
   // The part of chunk `number` that is wanted.
   std::pair<std::uint32_t, std::uint32_t> wanted(std::uint64_t number) const;
 
@@ -73,14 +73,13 @@ struct get_operation_state {
   std::uint64_t pin = 0;
   std::uint64_t begin = 0;                // of the wanted range, bytes
   std::uint64_t finish_at = 0;            // its end
+  std::uint64_t first_chunk = 0;          // of the wanted
   std::uint64_t last_chunk = 0;           // one behind the last wanted
-  std::uint64_t next_address = 0;         // first chunk without an address
+  std::vector<std::uint64_t> starts;      // of the wanted chunks in the value, bytes
   std::uint64_t next_fetch = 0;
   std::uint64_t next_out = 0;             // in order: the next chunk to hand out
-  bool deriving = false;
   bool pushing = false;
   bool cannot_restart = false;            // a stream has had some of it
-  std::map<std::uint64_t, pad_address> addresses;
   std::map<std::uint64_t, bytes> ready;   // opened, waiting for their turn
   std::size_t writing = 0;                // chunks with the file writers, of any attempt
   bool restart_waits = false;             // for them

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/index/codec.hpp"
+#include "core/index/rules.hpp"
 
 namespace mutant {
 
@@ -13,10 +14,13 @@ constexpr std::uint32_t max_listed_at_once = 4096;
 // A reservation looks at this many free pads that it may not take before it goes on above next_pad instead.
 constexpr unsigned max_free_skipped = 512;
 
+// All reserved keys are up to here.
+const std::string last_reserved_key = '\0' + std::string(max_key_bytes, '\xff');
+
 bool is_plain_put(const put_request& request, std::size_t max_bytes) {
   const auto* value = std::get_if<bytes>(&request.source);
-  return value != nullptr && value->size() <= max_bytes && !request.key.empty() && request.key.size() <= max_key_bytes
-         && !request.options.listener;
+  return value != nullptr && value->size() <= max_bytes && rules::check_given_key(request.key, request.reserved)
+         && check_given_attributes(request.attributes) && !request.options.listener;
 }
 
 list_item describe(const listed_item& item) {
@@ -27,6 +31,7 @@ list_item describe(const listed_item& item) {
     out.modified_ms = e->modified_ms;
     out.version = e->version;
     out.chunks = e->chunk_count();
+    out.attributes = e->attributes;
   }
   if (const auto* u = item.pending) {
     out.pending = true;
@@ -110,7 +115,10 @@ void index_actor_state::release(std::uint64_t pin) {
 
 list_page index_actor_state::list(const list_request& request) const {
   list_page page;
-  for (const auto& item : data.list(request.prefix, request.after, std::min(request.limit, max_listed_at_once)))
+  auto after = std::string_view(request.after);
+  if (!request.reserved && !rules::is_reserved(request.prefix) && (after.empty() || rules::is_reserved(after)))
+    after = last_reserved_key;
+  for (const auto& item : data.list(request.prefix, after, std::min(request.limit, max_listed_at_once)))
     page.push_back(describe(item));
   return page;
 }
@@ -137,12 +145,12 @@ std::optional<get_result> index_actor_state::get_inline(const get_request& reque
   const auto length = request.length.value_or(e->size - request.offset);
   if (length > e->size - request.offset || length > request.max_bytes)
     return std::nullopt;
-  return get_result{e->size, e->version, e->modified_ms, length, e->inline_value.slice(request.offset, length)};
+  return get_result{e->size, e->version, e->modified_ms, length, e->inline_value.slice(request.offset, length), e->attributes};
 }
 
 // Nothing but the value is asked for: one change of the index is all of it.
 bool index_actor_state::lies_in_index(const put_request& request) const {
-  return is_plain_put(request, options.inline_bytes);
+  return is_plain_put(request, request.in_pads ? 0 : options.inline_bytes);
 }
 
 // It cannot be cancelled, either: that takes no time worth it.
@@ -157,8 +165,34 @@ void index_actor_state::put_inline(put_request& request, caf::typed_response_pro
   commit_request change;
   if (request.if_version)
     change.conditions.push_back({request.key, *request.if_version});
-  change.operations.push_back(put_op{std::move(request.key), inline_entry(std::move(value))});
+  change.operations.push_back(put_op{std::move(request.key), inline_entry(std::move(value), std::move(request.attributes))});
   enqueue_commit(std::move(change), waiting_put{promise, size}, nullptr);
+}
+
+caf::result<commit_result> index_actor_state::assemble(assemble_request& request) {
+  if (failure)
+    return to_caf(*failure);
+  if (auto good = rules::check_given_key(request.key); !good)
+    return to_caf(good.error());
+  if (auto good = check_given_attributes(request.attributes); !good)
+    return to_caf(good.error());
+  commit_request change;
+  assemble_op whole{request.key, now_ms(), std::move(request.attributes), {}};
+  if (request.if_version)
+    change.conditions.push_back({request.key, *request.if_version});
+  for (auto& part : request.parts) {
+    if (part.version == 0)
+      return to_caf({errc::invalid_argument, "assemble: part " + rules::quoted(part.key) + " is given without its version"});
+    whole.parts.push_back(part.key);
+    change.conditions.push_back(std::move(part));
+  }
+  change.operations.push_back(std::move(whole));
+  if (const auto size = commit_overhead_bytes + encoded_bytes_bound(change.operations.front()); size > max_plaintext_bytes)
+    return to_caf({errc::too_large, "assemble: the names of " + std::to_string(request.parts.size())
+                                        + " parts do not fit one commit"});
+  auto promise = self->make_response_promise<commit_result>();
+  enqueue_commit(std::move(change), promise, nullptr);
+  return promise;
 }
 
 template <class Out, class... Args>
@@ -466,10 +500,17 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         s->flush(promise);
         return promise->promise();
       },
-      [s](remove_atom atom, remove_request& request) { return s->pass_on<done>(atom, std::move(request)); },
+      [s](remove_atom atom, remove_request& request) -> caf::result<done> {
+        if (rules::is_reserved(request.key) && !request.reserved)
+          return to_caf(rules::check_given_key(request.key).error());
+        return s->pass_on<done>(atom, std::move(request));
+      },
       [s](rename_atom, rename_request& names) -> caf::result<done> {
         if (s->failure)
           return to_caf(*s->failure);
+        for (const auto* key : {&names.from, &names.to})
+          if (auto good = rules::check_given_key(*key); !good)
+            return to_caf(good.error());
         if (names.from == names.to)
           return s->when_open<done>([s, key = std::move(names.from)]() -> caf::result<done> {
             if (s->data.find(key) == nullptr)
@@ -480,6 +521,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         s->enqueue_commit({{rename_op{std::move(names.from), std::move(names.to)}}, {}}, promise, nullptr);
         return promise;
       },
+      [s](assemble_atom, assemble_request& request) { return s->assemble(request); },
       [s](find_atom, std::string& key) {
         return s->when_open<list_item>([s, key = std::move(key)]() -> caf::result<list_item> {
           const listed_item there{key, s->data.find(key), s->data.find_upload(key)};

@@ -116,6 +116,7 @@ struct index_actor_state {
   std::optional<get_result> get_inline(const get_request& request) const;
   bool lies_in_index(const put_request& request) const;
   bool fits_small_pad(const put_request& request) const;
+  caf::result<commit_result> assemble(assemble_request& request);
   void put_inline(put_request& request, caf::typed_response_promise<put_result> promise);
   // To the operations.
   template <class Out, class... Args>

@@ -42,6 +42,8 @@ const std::string* replaced_key(const operation& op) {
     return &remove->key;
   if (const auto* complete = std::get_if<complete_upload_op>(&op))
     return &complete->key;
+  if (const auto* assemble = std::get_if<assemble_op>(&op))
+    return &assemble->key;
   return nullptr;
 }
 
@@ -506,8 +508,10 @@ void index_actor_state::after_apply(const std::vector<operation>& operations) {
     for (const auto& op : operations) {
       if (const auto* key = replaced_key(op))
         check(*key);
-      else if (const auto* rename = std::get_if<rename_op>(&op))
+      if (const auto* rename = std::get_if<rename_op>(&op))
         check(rename->from);
+      else if (const auto* assemble = std::get_if<assemble_op>(&op))
+        std::ranges::for_each(assemble->parts, check);
     }
   settle_doubts();
 }

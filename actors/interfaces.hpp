@@ -11,7 +11,7 @@ using caf::replies_to;
 
 // Keeps pads: an engine in this process, a node elsewhere, or a pool of workers in front of either.
 using pad_store_actor = caf::typed_actor<
-    // Stores a record by the write rule (docs/design.md section 3); answers when it is durable.
+    // Stores a record by the write rule (docs/format.md, "What a pad store promises"); answers when it is durable.
     // stale_counter, pad_conflict (detail: stored counter), store_full, overloaded, corrupt_record, bad_signature
     replies_to<put_atom, bytes>::with<done>,
     // The whole record. pad_not_found
@@ -109,6 +109,9 @@ using value_store_actor = caf::typed_actor<
     // key_not_found, version_mismatch
     replies_to<remove_atom, remove_request>::with<done>,
     replies_to<rename_atom, rename_request>::with<done>,
+    // One commit, which copies nothing. key_not_found: a part is gone. version_mismatch, key_exists; invalid_argument: a part
+    // lies in the index
+    replies_to<assemble_atom, assemble_request>::with<commit_result>,
     // Like list for one key. key_not_found
     replies_to<find_atom, std::string>::with<list_item>,
     replies_to<stats_atom>::with<store_stats>,

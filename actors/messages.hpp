@@ -116,7 +116,7 @@ struct seal_chunk_job {
 
 struct sealed_chunk {
   bytes record;
-  fingerprint print{};
+  chunk what;                           // all that an entry says of it
 };
 
 // Several small ones in one message, and their results in the same order.
@@ -126,7 +126,6 @@ using sealed_list = std::vector<sealed_chunk>;
 // Opens a data pad's record and holds all of its plaintext against the fingerprint, whatever part of it is wanted.
 struct open_chunk_job {
   bytes record;
-  pad_address address{};                // of the pad, as address_job gave it
   chunk what;
   std::uint32_t skip = 0;               // bytes of the chunk to leave out at its front
   std::uint32_t take = 0;               // bytes wanted behind them
@@ -288,6 +287,7 @@ struct list_request {
   std::string prefix;
   std::string after;          // keys above this one
   std::uint32_t limit = 1000;
+  bool reserved = false;      // reserved keys too, where the prefix does not say so
 };
 
 struct list_item {
@@ -296,6 +296,7 @@ struct list_item {
   std::int64_t modified_ms = 0;
   std::uint64_t version = 0;      // 0: only pending
   std::uint64_t chunks = 0;
+  attribute_set attributes;
   bool pending = false;           // an upload is under way or was cut off
   std::uint64_t pending_id = 0;
   std::uint64_t pending_done = 0; // bytes
@@ -377,6 +378,9 @@ struct put_request {
   std::optional<std::uint64_t> if_version;   // 0: only if absent
   operation_options options;
   bool verify = false;                       // read what would be kept, instead of looking at its header
+  attribute_set attributes = {};             // all that the value will have, whatever the key had before
+  bool in_pads = false;                      // even if it is small: assemble_request takes nothing else
+  bool reserved = false;                     // the key may be a reserved one: for what stands between users and the store
 };
 
 struct put_result {
@@ -404,6 +408,7 @@ struct get_result {
   std::int64_t modified_ms = 0;
   std::uint64_t bytes_read = 0;
   bytes value;                   // without a sink
+  attribute_set attributes = {};
 };
 
 // Removes the value and an unfinished upload of the key.
@@ -411,11 +416,20 @@ struct remove_request {
   std::string key;
   std::optional<std::uint64_t> if_version;
   bool wipe = false;                         // blank the pads that became free, as far as nobody took them again
+  bool reserved = false;                     // as of a put
 };
 
 struct rename_request {
   std::string from;
   std::string to;
+};
+
+// Makes a value of other keys' values, which lie in pads or are empty, in this order, and removes those keys.
+struct assemble_request {
+  std::string key;
+  std::vector<key_condition> parts;          // with the versions that they must have
+  std::optional<std::uint64_t> if_version;   // of `key`; 0: only if absent
+  attribute_set attributes;
 };
 
 // Pads that purge looks at: those with numbers from `from` on that no value uses.
@@ -521,6 +535,7 @@ CAF_ADD_ATOM(mutant, mutant, cancel_atom, "cancel")
 CAF_ADD_ATOM(mutant, mutant, remove_atom, "remove")
 CAF_ADD_ATOM(mutant, mutant, rename_atom, "rename")
 CAF_ADD_ATOM(mutant, mutant, note_atom, "note")
+CAF_ADD_ATOM(mutant, mutant, assemble_atom, "assemble")
 CAF_END_TYPE_ID_BLOCK(mutant)
 
 #define MUTANT_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(type)
@@ -586,6 +601,7 @@ MUTANT_LOCAL_MESSAGE(mutant::claim_request)
 MUTANT_LOCAL_MESSAGE(mutant::purge_request)
 MUTANT_LOCAL_MESSAGE(mutant::purge_result)
 MUTANT_LOCAL_MESSAGE(mutant::rename_request)
+MUTANT_LOCAL_MESSAGE(mutant::assemble_request)
 MUTANT_LOCAL_MESSAGE(mutant::store_stats)
 MUTANT_LOCAL_MESSAGE(mutant::deferred)
 #undef MUTANT_LOCAL_MESSAGE

@@ -14,6 +14,17 @@ namespace {
 
 constexpr unsigned max_restarts = 3;
 
+// How long the chunks of a new value are: as those of the value that it replaces, so that unchanged ones are found, where these
+// are all of one length but the last. A value that was assembled of tiny parts is no model.
+std::uint32_t chunk_bytes_like(const std::optional<entry>& base, std::uint32_t otherwise) {
+  if (!base || base->chunk_count() < 2)
+    return otherwise;
+  const auto length = base->chunks->front().length;
+  const auto last = base->chunks->end() - 1;
+  const auto even = std::all_of(base->chunks->begin(), last, [length](const chunk& c) { return c.length == length; });
+  return even && last->length <= length && length >= otherwise / 1024 ? length : otherwise;
+}
+
 struct file_facts {
   std::uint64_t size = 0;
   std::int64_t modified_ns = 0;
@@ -47,9 +58,10 @@ result<void> put_options::validate() const {
 void put_operation_state::start(put_request r, caf::typed_response_promise<put_result> p) {
   request = std::move(r);
   promise = p;
-  if (request.key.empty() || request.key.size() > max_key_bytes)
-    return fail_with({errc::invalid_argument, "a key has from 1 to 4096 bytes; this one has "
-                                                  + std::to_string(request.key.size())});
+  if (auto good = rules::check_given_key(request.key, request.reserved); !good)
+    return fail_with(good.error());
+  if (auto good = check_given_attributes(request.attributes); !good)
+    return fail_with(good.error());
   if (from_stream())
     self->monitor(std::get<chunk_source_actor>(request.source));
   look_up();
@@ -59,7 +71,7 @@ void put_operation_state::look_up() {
   if (auto opened = open_source(); !opened)
     return fail_with(opened.error());
   // A value of one chunk has a pad of its own, most likely.
-  const auto one_chunk = size && *size > options.inline_bytes && *size <= options.chunk_bytes;
+  const auto one_chunk = size && *size > inline_bytes() && *size <= options.chunk_bytes;
   self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false, one_chunk ? 1u : 0u})
       .then([this](found& old) { recall_damage(std::make_shared<found>(std::move(old))); }, failing());
 }
@@ -116,8 +128,8 @@ void put_operation_state::plan(found&& old) {
       return fail_with(right.error());
   }
   base = std::move(old.complete);
-  chunk_bytes = base && base->chunk_size != 0 ? base->chunk_size : options.chunk_bytes;
-  if (size && *size <= options.inline_bytes) {
+  chunk_bytes = chunk_bytes_like(base, options.chunk_bytes);
+  if (size && *size <= inline_bytes()) {
     if (const auto* value = std::get_if<bytes>(&request.source))
       return store_inline(*value);
     if (*size == 0)
@@ -169,7 +181,7 @@ void put_operation_state::store_inline(bytes value) {
     return fail_with(same.error());
   totals.size = value.size();
   totals.bytes_written = value.size();
-  std::vector<operation> operations{put_op{request.key, inline_entry(std::move(value))}};
+  std::vector<operation> operations{put_op{request.key, inline_entry(std::move(value), request.attributes)}};
   if (upload_id != 0)
     operations.push_back(drop_upload_op{request.key, upload_id});
   commit_final(std::move(operations));
@@ -207,7 +219,7 @@ void put_operation_state::pulled(bytes piece) {
   if (piece.size() > chunk_bytes)
     return fail_with({errc::invalid_argument, "the source gave more than it was asked for"});
   source_ended = piece.size() < chunk_bytes;
-  if (source_ended && taken == 0 && piece.size() <= options.inline_bytes)
+  if (source_ended && taken == 0 && piece.size() <= inline_bytes())
     return store_inline(std::move(piece));
   if (!piece.empty()) {
     const auto length = static_cast<std::uint32_t>(piece.size());
@@ -231,8 +243,7 @@ void put_operation_state::add_chunk(std::uint32_t length, bytes plaintext) {
 }
 
 const chunk* put_operation_state::base_chunk(std::uint64_t number) const {
-  if (!base || base->chunk_size != chunk_bytes || number >= base->chunk_count()
-      || (upload_id != 0 && upload_base != base->version))
+  if (!base || number >= base->chunk_count() || (upload_id != 0 && upload_base != base->version))
     return nullptr;
   return &(*base->chunks)[number];
 }
@@ -278,8 +289,7 @@ void put_operation_state::confirm(std::uint64_t number, const chunk& before, ori
     else
       want_pad(number);
   };
-  self->request(options.decoders, caf::infinite, address_atom_v, address_job{pad_space::data, {there.pad.number}})
-      .then([this, there, decide](address_list& addresses) { look_at(there, addresses.front(), decide); }, failing());
+  look_at(there, there.address, decide);
 }
 
 void put_operation_state::look_at(const chunk& what, const pad_address& address, std::function<void(result<void>)> then) {
@@ -339,22 +349,21 @@ void put_operation_state::seal(std::uint64_t number) {
       .then(
           [this, number](sealed_chunk& result) {
             if (!over)
-              write(number, result.print, std::move(result.record));
+              write(number, std::move(result));
           },
           failing());
 }
 
-void put_operation_state::write(std::uint64_t number, fingerprint print, bytes record) {
+void put_operation_state::write(std::uint64_t number, sealed_chunk sealed) {
   window.at(number).sent = true;
-  self->request(options.pads, caf::infinite, put_atom_v, std::move(record))
+  self->request(options.pads, caf::infinite, put_atom_v, std::move(sealed.record))
       .then(
-          [this, number, print](done) {
+          [this, number, what = sealed.what](done) {
             if (over)
               return;
-            const auto& s = window.at(number);
             ++totals.chunks_written;
-            totals.bytes_written += s.length;
-            finished(number, chunk{s.pad, s.length, print}, origin::written);
+            totals.bytes_written += what.length;
+            finished(number, what, origin::written);
           },
           [this, number](caf::error& cause) {
             if (over)
@@ -474,26 +483,21 @@ operation put_operation_state::cut_record() {
 chunk_list put_operation_state::as_recorded(chunk_list chunks) const {
   for (std::size_t i = 0; i < chunks.size(); ++i)
     if (const auto* old = base_chunk(recorded.size() + i); old != nullptr && old->pad == chunks[i].pad)
-      chunks[i].pad = {};
+      chunks[i] = {{}, chunks[i].length, chunks[i].print};
   return chunks;
 }
 
 void put_operation_state::finish() {
   if (auto same = check_source(); !same)
     return fail_with(same.error());
-  if (upload_id == 0) {
-    entry e;
-    e.size = totals.size;
-    e.modified_ms = now_ms();
-    e.chunk_size = chunk_bytes;
-    e.chunks = std::make_shared<const chunk_list>(tail);
-    return commit_final({put_op{request.key, std::move(e)}});
-  }
+  if (upload_id == 0)
+    return commit_final({put_op{request.key, chunked_entry(tail, request.attributes)}});
   recorded.resize(std::min<std::uint64_t>(recorded.size(), done_chunks));  // the source was shorter than the record
   std::vector<operation> operations;
   if (recorded.size() < recorded_in_index)
     operations.push_back(cut_record());
-  operations.push_back(complete_upload_op{request.key, upload_id, totals.size, now_ms(), as_recorded(tail)});
+  operations.push_back(complete_upload_op{request.key, upload_id, totals.size, now_ms(), request.attributes,
+                                          as_recorded(tail)});
   commit_final(std::move(operations));
 }
 

@@ -75,7 +75,7 @@ struct put_operation_state {
   void want_pad(std::uint64_t number);
   void give_pads();
   void seal(std::uint64_t number);
-  void write(std::uint64_t number, fingerprint print, bytes record);
+  void write(std::uint64_t number, sealed_chunk sealed);
   void contested(std::uint64_t number, std::uint64_t stored_counter);
   void finished(std::uint64_t number, chunk what, origin from);
   void take_prefix();
@@ -102,6 +102,8 @@ struct put_operation_state {
   chunk_list as_recorded(chunk_list chunks) const;
   result<void> open_source();
   result<void> check_source() const;
+  // Values up to this size lie in the index.
+  std::size_t inline_bytes() const { return request.in_pads ? 0 : options.inline_bytes; }
   bool from_stream() const { return std::holds_alternative<chunk_source_actor>(request.source); }
   // What a failed request of ours does.
   auto failing() {

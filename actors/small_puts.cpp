@@ -72,8 +72,7 @@ void small_puts_state::plan(const put_ptr& p, found& now) {
       return fail_with(p, right.error());
     }
   }
-  p->chunk_bytes = base && base->chunk_size != 0 ? base->chunk_size : options.chunk_bytes;
-  if (now.pending || p->pad.counter == 0 || p->value().size() > p->chunk_bytes) {
+  if (now.pending || p->pad.counter == 0 || p->value().size() > options.chunk_bytes) {
     give_back(p, returned_pads::state::unused, p->pad.counter);
     return hand_over(p);
   }
@@ -109,7 +108,7 @@ void small_puts_state::seal() {
 void small_puts_state::sealed(const put_ptr& p, sealed_chunk& result) {
   if (!result.record.empty()) {
     p->before.reset();
-    p->what = {p->pad, static_cast<std::uint32_t>(p->value().size()), result.print};
+    p->what = result.what;
     return write(p, std::move(result.record));
   }
   give_back(p, returned_pads::state::unused, p->pad.counter);
@@ -188,13 +187,8 @@ void small_puts_state::commit() {
   changes.reserve(puts.size());
   for (const auto& p : puts) {
     p->may_be_stored = true;
-    entry e;
-    e.size = p->value().size();
-    e.modified_ms = now_ms();
-    e.chunk_size = p->chunk_bytes;
-    e.chunks = std::make_shared<const chunk_list>(1, p->what);
     commit_request change;
-    change.operations.push_back(put_op{p->request.key, std::move(e)});
+    change.operations.push_back(put_op{p->request.key, chunked_entry({p->what}, p->request.attributes)});
     if (p->request.if_version)
       change.conditions.push_back({p->request.key, *p->request.if_version});
     changes.push_back(std::move(change));

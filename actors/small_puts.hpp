@@ -17,7 +17,7 @@ struct small_puts_options {
   pad_store_actor pads;                              // a pad worker
   decoder_actor decoders;
   damage_memory_actor damage;                        // which chunks must not be kept; may be null
-  std::uint32_t chunk_bytes = default_chunk_bytes;   // of a value that replaces none
+  std::uint32_t chunk_bytes = default_chunk_bytes;   // a longer value is handed over
   std::size_t max_puts = 1024;                       // at a time; `overloaded` beyond
 };
 
@@ -32,7 +32,6 @@ struct small_puts_state {
     caf::typed_response_promise<put_result> promise;
     index_actor index;
     operations_actor operations;
-    std::uint32_t chunk_bytes = 0;
     pad_ref pad;                      // counter 0: none
     std::optional<chunk> before;      // what the key has, if it may be the same
     chunk what;                       // what the value is stored as

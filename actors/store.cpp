@@ -84,6 +84,8 @@ result<void> check_resources(const caf::actor_system_config& config, std::size_t
 result<void> store_config::validate() const {
   if (pad_workers == 0 || pad_workers > 4096 || decoders > 1024 || window > 1024)
     return fail(errc::invalid_argument, "a store has 1 to 4096 pad workers, at most 1024 decoders and 1024 chunks under way");
+  if (auto valid = check_compression(compress); !valid)
+    return valid;
   if (max_operations == 0)
     return fail(errc::invalid_argument, "a store must allow one operation at least");
   return {};
@@ -121,7 +123,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   };
 
   config.worker.store = store;
-  decoder_options decode{make_secret<keyring>(config.owner)};
+  decoder_options decode{make_secret<keyring>(config.owner), config.compress};
   if (auto valid = config.worker.validate(); !valid)
     return give_up(valid.error());
 

@@ -19,6 +19,7 @@
 #include "actors/pad_worker.hpp"
 #include "actors/put_operation.hpp"
 #include "actors/remote_store.hpp"
+#include "core/compression.hpp"
 
 namespace mutant {
 
@@ -40,6 +41,7 @@ struct store_config {
   std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;
   std::size_t small_bytes = 16u << 10; // values up to this size, given as bytes, are put many at a time (small_puts.hpp)
+  compression compress = {};           // of chunks that are written
   std::size_t max_operations = 1024;   // puts and gets at a time; `overloaded` beyond
 
   // Finer settings. The handles in them are filled in by spawn_store.

@@ -40,7 +40,9 @@ inline std::size_t bytes_of(const seal_list& jobs) noexcept {
   return size;
 }
 inline std::size_t bytes_of(const compare_chunk_job& job) noexcept { return job.length; }
-inline std::size_t bytes_of(const open_chunk_job& job) noexcept { return job.record.size(); }
+inline std::size_t bytes_of(const open_chunk_job& job) noexcept {
+  return std::max<std::size_t>(job.record.size(), job.what.length);
+}
 inline std::size_t bytes_of(const open_commit_job& job) noexcept { return job.record.size(); }
 inline std::size_t bytes_of(const open_part_job& job) noexcept { return job.record.size(); }
 inline std::size_t bytes_of(const write_job& job) noexcept { return job.plaintext.size(); }

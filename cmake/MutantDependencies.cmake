@@ -1,7 +1,7 @@
 # What mutant links with, as imported targets. The project includes this file, and so does the installed package: a
 # program that embeds mutant finds the same libraries by the same rules.
 #
-# libsodium, libcbor, LMDB, libcurl and pugixml come with pkg-config files; HighwayHash with neither that nor a CMake package.
+# libsodium, libcbor, LMDB, zstd, libcurl and pugixml come with pkg-config files; HighwayHash with neither that nor a CMake package.
 # Expects CMAKE_MODULE_PATH to hold the folder of FindCAF.cmake. Variables: MUTANT_BUILD_ACTORS, MUTANT_WITH_RADOS.
 
 find_package(Threads REQUIRED)
@@ -11,6 +11,7 @@ pkg_check_modules(mutant_cbor REQUIRED IMPORTED_TARGET libcbor>=0.8)
 pkg_check_modules(mutant_lmdb REQUIRED IMPORTED_TARGET lmdb>=0.9.24)
 pkg_check_modules(mutant_curl REQUIRED IMPORTED_TARGET libcurl>=7.85)
 pkg_check_modules(mutant_pugixml REQUIRED IMPORTED_TARGET pugixml>=1.12)
+pkg_check_modules(mutant_zstd REQUIRED IMPORTED_TARGET libzstd>=1.4.8)
 find_package(tl-expected REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 

@@ -6,6 +6,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "core/text.hpp"
+
 namespace mutant {
 
 namespace {
@@ -21,40 +23,6 @@ constexpr std::size_t head_bytes(std::uint64_t value) noexcept {
   if (value <= 0xffff)
     return 3;
   return value <= 0xffff'ffff ? 5 : 9;
-}
-
-bool continuation(unsigned char c) noexcept { return (c & 0xc0) == 0x80; }
-
-// Length of the UTF-8 sequence at the front of the text (RFC 3629: shortest form, no surrogates); 0: not one.
-std::size_t utf8_sequence(const unsigned char* s, std::size_t left) noexcept {
-  auto c = s[0];
-  if (c < 0x80)
-    return 1;
-  if (c >= 0xc2 && c <= 0xdf)
-    return left >= 2 && continuation(s[1]) ? 2 : 0;
-  if (c >= 0xe0 && c <= 0xef) {
-    if (left < 3 || !continuation(s[1]) || !continuation(s[2]) || (c == 0xe0 && s[1] < 0xa0)
-        || (c == 0xed && s[1] > 0x9f))
-      return 0;
-    return 3;
-  }
-  if (c >= 0xf0 && c <= 0xf4) {
-    if (left < 4 || !continuation(s[1]) || !continuation(s[2]) || !continuation(s[3]) || (c == 0xf0 && s[1] < 0x90)
-        || (c == 0xf4 && s[1] > 0x8f))
-      return 0;
-    return 4;
-  }
-  return 0;
-}
-
-bool is_utf8(byte_view text) noexcept {
-  for (std::size_t at = 0; at < text.size();) {
-    auto length = utf8_sequence(uchars(text) + at, text.size() - at);
-    if (length == 0)
-      return false;
-    at += length;
-  }
-  return true;
 }
 
 }  // namespace
@@ -97,7 +65,7 @@ void cbor_writer::byte_string(byte_view value) {
 }
 
 void cbor_writer::text(std::string_view value) {
-  assert(is_utf8(as_byte_view(value)));
+  assert(is_utf8(value));
   size_ += cbor_encode_string_start(value.size(), room(max_head_bytes), max_head_bytes);
   append(as_byte_view(value));
 }
@@ -201,9 +169,14 @@ cbor_reader::cbor_reader(byte_view input, errc code, std::string_view subject) n
     : input_(input), code_(code), subject_(subject) {}
 
 void cbor_reader::refuse(const char* field, std::string_view why) {
+  refuse(field, why, code_);
+}
+
+void cbor_reader::refuse(const char* field, std::string_view why, errc code) {
   if (failed_)
     return;
   failed_ = true;
+  code_ = code;
   message_ = std::string(subject_) + ", offset " + std::to_string(last_) + ", " + field + ": ";
   message_ += why;
 }
@@ -282,7 +255,7 @@ std::string_view cbor_reader::text(const char* field, std::size_t max_bytes) {
     return {};
   if (i.content.size() > max_bytes)
     refuse(field, std::to_string(i.value) + " bytes are over the limit of " + std::to_string(max_bytes));
-  else if (!is_utf8(i.content))
+  else if (!is_utf8(as_text(i.content)))
     refuse(field, "the text is not UTF-8");
   return failed_ ? std::string_view() : as_text(i.content);
 }

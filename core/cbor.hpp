@@ -80,6 +80,8 @@ class cbor_reader {
 
   // Fails the reading at the item read last. The first refusal counts.
   void refuse(const char* field, std::string_view why);
+  // The same under another code than the reader's.
+  void refuse(const char* field, std::string_view why, errc code);
 
   bool ok() const noexcept { return !failed_; }
   std::size_t offset() const noexcept { return at_; }

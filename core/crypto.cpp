@@ -20,6 +20,8 @@ static_assert(tag_bytes == crypto_aead_xchacha20poly1305_ietf_ABYTES);
 namespace {
 
 // Contexts of crypto_kdf, eight bytes each. docs/format.md, "Keys".
+constexpr char reading_context[] = "mut_read";
+constexpr char signing_context[] = "mut_sign";
 constexpr char root_context[] = "mut_root";
 constexpr char log_context[] = "mut_log_";
 constexpr char data_context[] = "mut_data";
@@ -27,29 +29,10 @@ constexpr char part_context[] = "mut_part";
 constexpr char fingerprint_context[] = "mut_fing";
 constexpr char cache_context[] = "mut_cach";
 
-template <std::size_t N>
-void derive(const seed& owner, const char* context, std::uint64_t id, std::array<std::byte, N>& out) {
-  crypto_kdf_derive_from_key(uchars(byte_span(out)), N, id, context, uchars(byte_view(owner.value)));
-}
-
-// The seed of a pad's key pair, then its encryption key.
-secret<64> derive_material(const seed& owner, const char* context, std::uint64_t id) {
-  secret<64> material;
-  derive(owner, context, id, material.value);
-  return material;
-}
-
-void take_encryption_key(const secret<64>& material, aead_key& out) {
-  std::memcpy(out.value.data(), material.value.data() + 32, 32);
-}
-
-pad_keys derive_pad(const seed& owner, const char* context, std::uint64_t id) {
-  const auto material = derive_material(owner, context, id);
-  pad_keys keys;
-  crypto_sign_seed_keypair(uchars(byte_span(keys.address)), uchars(byte_span(keys.signing.value)),
-                           uchars(byte_view(material.value)));
-  take_encryption_key(material, keys.encryption);
-  return keys;
+secret<32> derive(const secret<32>& from, const char* context, std::uint64_t id) {
+  secret<32> out;
+  crypto_kdf_derive_from_key(uchars(byte_span(out.value)), out.value.size(), id, context, uchars(byte_view(from.value)));
+  return out;
 }
 
 }  // namespace
@@ -98,29 +81,33 @@ std::uint64_t random_u64() noexcept {
   return value;
 }
 
-keyring::keyring(const seed& owner) : owner_(owner) {
-  secret<32> material;
-  derive(owner_, fingerprint_context, 0, material.value);
+keyring::keyring(const seed& owner)
+    : reading_(derive(owner, reading_context, 0)), signing_(derive(owner, signing_context, 0)) {
+  const auto material = derive(reading_, fingerprint_context, 0);
   // HighwayHash takes its key as four little-endian words; we run on little-endian machines only (see record.cpp).
   std::memcpy(fingerprint_key_.data(), material.value.data(), 32);
 }
 
-pad_keys keyring::root() const { return derive_pad(owner_, root_context, 0); }
-pad_keys keyring::log(std::uint64_t slot) const { return derive_pad(owner_, log_context, slot); }
-pad_keys keyring::data(std::uint64_t number) const { return derive_pad(owner_, data_context, number); }
+pad_keys keyring::derive_pad(const char* context, std::uint64_t number) const {
+  pad_keys keys;
+  keys.encryption = derive(reading_, context, number);
+  crypto_sign_seed_keypair(uchars(byte_span(keys.address)), uchars(byte_span(keys.signing.value)),
+                           uchars(byte_view(derive(signing_, context, number).value)));
+  return keys;
+}
+
+pad_keys keyring::root() const { return derive_pad(root_context, 0); }
+pad_keys keyring::log(std::uint64_t slot) const { return derive_pad(log_context, slot); }
+pad_keys keyring::data(std::uint64_t number) const { return derive_pad(data_context, number); }
 reading_keys keyring::data_at(const pad_address& address, std::uint64_t number) const {
   reading_keys keys;
   keys.address = address;
-  take_encryption_key(derive_material(owner_, data_context, number), keys.encryption);
+  keys.encryption = derive(reading_, data_context, number);
   return keys;
 }
-pad_keys keyring::part(std::uint64_t number) const { return derive_pad(owner_, part_context, number); }
+pad_keys keyring::part(std::uint64_t number) const { return derive_pad(part_context, number); }
 
-aead_key keyring::cache_key() const {
-  aead_key key;
-  derive(owner_, cache_context, 0, key.value);
-  return key;
-}
+aead_key keyring::cache_key() const { return derive(reading_, cache_context, 0); }
 
 std::string keyring::owner_name() const {
   return short_name(root().address);

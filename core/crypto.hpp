@@ -1,8 +1,9 @@
 // Keys, sealing and hashing over libsodium, OpenSSL (crypto_payload.hpp) and HighwayHash (for fingerprints). The only place
 // in core/ that includes any of them.
 //
-// Every key derives from one 32-byte seed with crypto_kdf (BLAKE2b): context and subkey id name the pad, 64 bytes come out,
-// the first 32 seed its Ed25519 key pair, the last 32 are its XChaCha20-Poly1305 key. docs/format.md, "Keys".
+// Every key derives with crypto_kdf (BLAKE2b) from one of two secrets, which derive from one 32-byte seed: the reading secret
+// gives all that opens and compares, the signing secret all key pairs. Context and subkey id name the pad.
+// docs/format.md, "Keys".
 // Thread-safe: a keyring is immutable. Secrets wipe themselves; they have no inspect(), so no actor can send one abroad.
 #pragma once
 
@@ -62,7 +63,7 @@ struct pad_keys : reading_keys {
   secret<64> signing;  // libsodium's form: seed, then public key
 };
 
-// Everything that one owner's seed gives. Copyable, 32 + 64 bytes.
+// Everything that one owner's seed gives. Copyable, 96 bytes.
 class keyring {
  public:
   explicit keyring(const seed& owner);
@@ -81,7 +82,10 @@ class keyring {
   fingerprint fingerprint_of(byte_view plaintext) const noexcept;
 
  private:
-  seed owner_;
+  pad_keys derive_pad(const char* context, std::uint64_t number) const;
+
+  secret<32> reading_;
+  secret<32> signing_;
   alignas(32) std::array<std::uint64_t, 4> fingerprint_key_{};
 };
 

@@ -191,8 +191,15 @@ replacement_file::~replacement_file() {
     ::unlink(temporary_.c_str());
 }
 
-result<void> replacement_file::commit(std::uint64_t size_bytes) {
-  if (::ftruncate(descriptor(), static_cast<off_t>(size_bytes)) != 0 || ::fsync(descriptor()) != 0)
+result<void> replacement_file::commit(std::uint64_t size_bytes, std::optional<std::int64_t> modified_ns) {
+  auto ready = ::ftruncate(descriptor(), static_cast<off_t>(size_bytes)) == 0;
+  if (ready && modified_ns) {
+    constexpr std::int64_t second = 1'000'000'000;
+    const auto part = (*modified_ns % second + second) % second;
+    const timespec times[] = {{0, UTIME_OMIT}, {(*modified_ns - part) / second, part}};
+    ready = ::futimens(descriptor(), times) == 0;
+  }
+  if (!ready || ::fsync(descriptor()) != 0)
     return fail(errno_error(errno, "writing the temporary file beside " + path_));
   if (temporary_.empty()) {
     // A link cannot replace a file, a rename can: the name beside it lasts only from here to there.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -66,8 +67,9 @@ class replacement_file {
   ~replacement_file();
 
   int descriptor() const noexcept { return file_.get(); }
-  // The file may be at most this long from here on (bytes behind are cut off); synced, renamed, its directory synced.
-  result<void> commit(std::uint64_t size_bytes);
+  // The file may be at most this long from here on (bytes behind are cut off), and was modified then (nanoseconds since 1970;
+  // nothing: now); synced, renamed, its directory synced.
+  result<void> commit(std::uint64_t size_bytes, std::optional<std::int64_t> modified_ns = std::nullopt);
 
  private:
   replacement_file(std::string path, std::string temporary, unique_fd file)

@@ -21,6 +21,7 @@ constexpr std::uint32_t min_chunk_bytes = 1;
 constexpr std::uint32_t default_chunk_bytes = max_chunk_bytes / 4096 * 4096;  // 4,190,208
 constexpr std::size_t default_inline_bytes = 1024;   // values up to this size live in the index
 constexpr std::size_t max_inline_bytes = 65536;
+constexpr std::size_t max_attribute_bytes = 8192;    // names and contents of one entry together
 
 constexpr std::uint64_t default_ring_slots = 1024;
 constexpr std::uint64_t min_ring_slots = 4;

@@ -33,9 +33,9 @@ def sha256(data):
     return hashlib.sha256(data).digest()
 
 
-def derive(seed, context, number, size):
+def derive(secret, context, number):
     """crypto_kdf of libsodium: keyed BLAKE2b of nothing, the number as salt, the context as personalisation."""
-    return hashlib.blake2b(b"", digest_size=size, key=seed, salt=struct.pack("<QQ", number, 0),
+    return hashlib.blake2b(b"", digest_size=32, key=secret, salt=struct.pack("<QQ", number, 0),
                            person=context.ljust(16, b"\0")).digest()
 
 
@@ -131,13 +131,15 @@ class HighwayHash:
         return struct.pack("<2Q", *words)
 
 
+READING, SIGNING = derive(SEED, b"mut_read", 0), derive(SEED, b"mut_sign", 0)
+
+
 # -- formats ----------------------------------------------------------------------------------------------------------
 
 class Pad:
     def __init__(self, context, number):
-        material = derive(SEED, context, number, 64)
-        self.signing = Ed25519PrivateKey.from_private_bytes(material[:32])
-        self.encryption = material[32:]
+        self.signing = Ed25519PrivateKey.from_private_bytes(derive(SIGNING, context, number))
+        self.encryption = derive(READING, context, number)
         self.address = self.signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     def front(self, counter, encoding, flags, payload_size):
@@ -168,16 +170,18 @@ def identity_under(passphrase, memory_kib, passes, salt, nonce):
 
 def key_vectors():
     yield "seed", SEED
+    yield "reading.secret", READING
+    yield "signing.secret", SIGNING
     for name, context, numbers in (("root", b"mut_root", (0,)), ("log", b"mut_log_", (0, 1, 1023)),
                                    ("data", b"mut_data", (0, 7, 2**62 - 1)), ("part", b"mut_part", (0, 3))):
         for number in numbers:
             yield f"{name}.{number}.address", Pad(context, number).address
-    yield "cache.key", derive(SEED, b"mut_cach", 0, 32)
+    yield "cache.key", derive(READING, b"mut_cach", 0)
     yield "data.7.encryption_key", Pad(b"mut_data", 7).encryption
 
 
 def fingerprint_vectors():
-    key = derive(SEED, b"mut_fing", 0, 32)
+    key = derive(READING, b"mut_fing", 0)
     yield "fingerprint.key", key
     for size in (0, 1, 3, 16, 23, 31, 32, 33, 64, 1000):
         yield f"fingerprint.of_{size}_bytes", HighwayHash(key).digest(bytes(i % 251 for i in range(size)))
@@ -196,33 +200,53 @@ def record_vectors():
 
 
 def chunk(number, counter, length, fill):
-    return [number, counter, length, bytes([fill]) * 16]
+    return [number, counter, bytes([fill + 0x80]) * 32, length, 1 - fill % 2, bytes([fill]) * 16]
+
+
+def kept(length, fill):
+    return [length, bytes([fill]) * 16]
+
+
+FILM = {"mode": b"644", "mtime": b"1700000000123456789", "type": b"video/x-film"}
+
+
+def zstd_frame(content):
+    """One segment with its content size, one raw block: the simplest frame that there is (RFC 8878)."""
+    assert len(content) < 256
+    return struct.pack("<IBB", 0xFD2FB528, 0x20, len(content)) + (1 | len(content) << 3).to_bytes(3, "little") + content
+
+
+def chunk_vectors():
+    content = b"what nobody else may read"
+    yield "chunk.content", content
+    yield "chunk.frame", zstd_frame(content)
 
 
 def index_vectors():
     writer = bytes(range(0xA0, 0xB0))
     yield "commit.empty", cbor2.dumps({0: 2, 1: 1, 2: writer, 3: [], 4: bytes(32)})
     yield "commit", cbor2.dumps({0: 2, 1: 1025, 2: writer, 3: [
-        [1, b"note", 1700000000000, b"hello"],
-        [1, b"film", -1, 1500, 1000, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
+        [1, b"note", 1700000000000, {}, b"hello"],
+        [1, b"film", -1, FILM, 1500, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
         [2, b"old"],
         [3, b"from", b"to"],
         [4, b"big", 2**64 - 1, None, 1000, 1700000000001, 12],
         [4, b"bigger", 77, 5000, 1000, 1700000000002, 0],
-        [5, b"big", 2**64 - 1, 0, [chunk(0, 0, 1000, 0x33), chunk(300, 70000, 1000, 0x44)]],
-        [6, b"big", 2**64 - 1, 2001, 1700000000003, [chunk(2**32, 1, 1, 0x55)]],
+        [5, b"big", 2**64 - 1, 0, [kept(1000, 0x33), chunk(300, 70000, 1000, 0x44)]],
+        [6, b"big", 2**64 - 1, 2001, 1700000000003, {"x-a": b""}, [chunk(2**32, 1, 1, 0x55)]],
         [7, b"bigger", 77],
         [8, [[9, 3], [2**62 - 1, 0]]],
         [9, b"big", 2**64 - 1, 77, 1000000],
+        [10, b"whole", 1700000000004, {"md5": bytes(range(0xD0, 0xE0))}, [b"part 1", b"part 2"]],
     ], 4: bytes([0x5A]) * 32})
     yield "part.empty", cbor2.dumps({0: 2, 1: [], 2: [], 3: [], 4: [], 5: [], 6: []})
     yield "part", cbor2.dumps({
         0: 2,
-        1: [[b"empty", 2, 1700000000000, b""],
-            [b"film", 3, -1, 1500, 1000, 2, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
+        1: [[b"empty", 2, 1700000000000, {}, b""],
+            [b"film", 3, -1, FILM, 1500, 2, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
             [b"long", 4000, [chunk(8, 1, 4194104, 0x66)]]],
         2: [b"gone", b"old"],
-        3: [[b"big", 77, None, 1000, 1700000000001, 12, 1000, 1, [chunk(0, 0, 1000, 0x33)]],
+        3: [[b"big", 77, None, 1000, 1700000000001, 12, 1000, 1, [kept(1000, 0x33)]],
             [b"bigger", 5, [chunk(10, 1, 1000, 0x77)]]],
         4: [b"dropped"],
         5: [[1, 1], [9, 3]],
@@ -242,7 +266,7 @@ def identity_vectors():
 
 
 def cache_vectors():
-    key = derive(SEED, b"mut_cach", 0, 32)
+    key = derive(READING, b"mut_cach", 0)
 
     def box(first, plaintext, associated):
         nonce = bytes(range(first, first + 24))
@@ -259,7 +283,7 @@ def cache_vectors():
 
 
 SECTIONS = {"keys": key_vectors, "fingerprints": fingerprint_vectors, "records": record_vectors,
-            "index": index_vectors, "identity": identity_vectors, "cache": cache_vectors}
+            "chunks": chunk_vectors, "index": index_vectors, "identity": identity_vectors, "cache": cache_vectors}
 
 # Which vectors are whole inputs of which fuzz target.
 FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blank", "record.public"),
@@ -270,7 +294,11 @@ FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blan
 
 def corpus():
     vectors = {name: value for section in SECTIONS.values() for name, value in section()}
-    return {CORPUS / target / name: vectors[name] for target, names in FUZZED.items() for name in names}
+    made = {CORPUS / target / name: vectors[name] for target, names in FUZZED.items() for name in names}
+    frame = vectors["chunk.frame"]
+    for name, length in (("frame", 25), ("frame.of_another_length", 26)):
+        made[CORPUS / "fuzz_frame" / name] = struct.pack("<I", length) + frame
+    return made
 
 
 def main():

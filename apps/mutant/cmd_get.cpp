@@ -16,6 +16,7 @@ struct get_arguments {
   std::string key;
   std::string file = "-";
   std::string range;
+  bool preserve = false;
 };
 
 result<get_result> fetch(context& c, const get_arguments& given, const get_settings& settings) {
@@ -58,11 +59,15 @@ int run_get(context& c, get_arguments given) {
   }
   if (auto good = check_key(given.key); !good)
     return failed(good.error());
+  settings.preserve = given.preserve;
+  struct stat info {};
+  const auto there = given.file != "-" && ::stat(given.file.c_str(), &info) == 0;
   if (c.out.use_json && given.file == "-")
     return failed({errc::invalid_argument, "--json and the value cannot share standard output; give a FILE"});
-  struct stat info {};
-  if (::stat(given.file.c_str(), &info) == 0 && S_ISDIR(info.st_mode))
+  if (there && S_ISDIR(info.st_mode))
     return failed({errc::invalid_argument, given.file + " is a directory; give the name of a file"});
+  if (given.preserve && (given.file == "-" || !given.range.empty() || (there && !S_ISREG(info.st_mode))))
+    return failed({errc::invalid_argument, "--preserve is for a whole value and a regular FILE"});
   auto opened = open_for_reading(c);
   if (!opened)
     return failed(opened.error());
@@ -81,6 +86,8 @@ int run_get(context& c, get_arguments given) {
   }
   if (given.file == "-")
     return 0;
+  if (given.preserve && !mtime_of(fetched->attributes))
+    c.out.note("the value has no mtime to restore: it was not put from a file");
   c.out.summary("fetched " + printable(given.key) + ": " + human_bytes(fetched->bytes_read) + ", version "
                 + std::to_string(fetched->version) + ", into " + printable(given.file));
   if (c.out.use_json)
@@ -98,10 +105,12 @@ command add_get(CLI::App& root, const arguments& words) {
       ->type_name("");
   parser->add_option("--range", given->range, "Only bytes A to B, both included and counted from 0; A-: from A to the end")
       ->type_name("A-B");
+  parser->add_flag("--preserve", given->preserve, "Give FILE the time and mode of the file that was put");
   auto salvage = add_salvage(*parser);
   return {parser, [given, salvage, &words](context& c) {
             c.salvage = *salvage;
-            return run_get(c, {words.resolve(given->key), words.resolve(given->file), words.resolve(given->range)});
+            return run_get(c, {words.resolve(given->key), words.resolve(given->file), words.resolve(given->range),
+                               given->preserve});
           }};
 }
 

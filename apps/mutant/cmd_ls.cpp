@@ -100,6 +100,12 @@ json describe(const list_item& item) {
     out["version"] = item.version;
     out["modified"] = utc_time(item.modified_ms);
     out["chunks"] = item.chunks;
+    if (!item.attributes.empty()) {
+      json attributes;
+      for (const auto& [name, content] : item.attributes.values())
+        add_key(attributes, name, content);
+      out["attributes"] = std::move(attributes);
+    }
   }
   if (item.pending) {
     json pending;

@@ -25,6 +25,9 @@ struct put_arguments {
   bool verify = false;
 
   std::string file() const { return words.empty() || from_command ? "-" : words.front(); }
+  std::string type;
+  std::vector<std::string> attributes;
+  std::string compress;
 };
 
 result<void> check(const put_arguments& given) {
@@ -49,6 +52,27 @@ result<std::optional<std::uint64_t>> condition(const put_arguments& given) {
   if (!version)
     return fail(version.error());
   return std::optional(*version);
+}
+
+result<attribute_set> attributes_of(const put_arguments& given) {
+  attribute_map values;
+  if (!given.type.empty())
+    values.emplace(attribute_name::type, given.type);
+  for (const auto& pair : given.attributes) {
+    const auto equals = pair.find('=');
+    if (equals == std::string::npos)
+      return fail(errc::invalid_argument, "--attribute " + in_quotes(pair) + ": give it as NAME=VALUE");
+    const auto name = pair.substr(0, equals);
+    if (!name.starts_with(attribute_name::of_user))
+      return fail(errc::invalid_argument, "--attribute " + in_quotes(name) + ": names of your own begin with 'x-'"
+                                              + (name == attribute_name::type ? "; the media type is --type" : ""));
+    if (!values.emplace(name, pair.substr(equals + 1)).second)
+      return fail(errc::invalid_argument, "--attribute " + in_quotes(name) + " is given twice");
+  }
+  attribute_set all(std::move(values));
+  if (auto good = check_given_attributes(all); !good)
+    return fail(good.error());
+  return all;
 }
 
 // Where the value comes from. A pipe is opened here, where waiting for its other end can be interrupted.
@@ -146,13 +170,15 @@ result<put_result> put_stream(context& c, const put_arguments& given, const sour
   return stored;
 }
 
-result<put_result> store(context& c, const put_arguments& given, const source& from, std::optional<std::uint64_t> when) {
+result<put_result> store(context& c, const put_arguments& given, const source& from, std::optional<std::uint64_t> when,
+                         const attribute_set& attributes) {
   auto bar = bar_for(c, printable(given.key));
   put_settings settings;
   settings.if_version = when;
   settings.on_progress = bar.callback();
   settings.verify = given.verify;
   settings.may_grow = given.snapshot;
+  settings.attributes = attributes;
   if (from.is_regular())
     return cancellable(c, [&] { return c.store->put_file(given.key, given.file(), settings); });
   if (given.snapshot)
@@ -167,12 +193,21 @@ int run_put(context& c, const put_arguments& given) {
     return failed(when.error());
   if (auto good = check(given); !good)
     return failed(good.error());
+  auto attributes = attributes_of(given);
+  if (!attributes)
+    return failed(attributes.error());
+  if (!given.compress.empty()) {
+    auto compress = parse_compression(given.compress);
+    if (!compress)
+      return failed({compress.error().code, "--compress: " + compress.error().message});
+    c.compress = *compress;
+  }
   auto from = given.from_command ? result<source>(source(-1, {}, false)) : open_source(c, given.file());
   if (!from)
     return failed(from.error());
   if (auto opened = open_for_writing(c); !opened)
     return failed(opened.error());
-  auto stored = store(c, given, *from, *when);
+  auto stored = store(c, given, *from, *when, *attributes);
   if (!stored)
     return failed(stored.error());
   c.out.summary(summary_of(given.key, *stored));
@@ -195,12 +230,22 @@ command add_put(CLI::App& root, const arguments& words) {
   parser->add_flag("--allow-empty", given->allow_empty, "Also if nothing at all comes from the pipe or command");
   parser->add_flag("--snapshot", given->snapshot, "Of a FILE that grows: as long as it is at the start");
   parser->add_flag("--verify", given->verify, "Read what would be kept of the value that is there, and write anew what is bad");
+  parser->add_option("--type", given->type, "The value's media type, as text/plain")->type_name("TYPE");
+  parser->add_option("--attribute", given->attributes, "Something more about the value; NAME begins with x-. May be repeated")
+      ->type_name("NAME=VALUE")
+      ->take_all();
+  parser->add_option("--compress", given->compress, "auto (the default): what a sample says; off; or a level of zstd, 1 to 19")
+      ->type_name("auto|off|LEVEL");
   return {parser, [given, &words](context& c) {
             auto resolved = *given;
             resolved.key = words.resolve(given->key);
             for (auto& word : resolved.words)
               word = words.resolve(word);
             resolved.if_version = words.resolve(given->if_version);
+            resolved.type = words.resolve(given->type);
+            resolved.compress = words.resolve(given->compress);
+            for (auto& attribute : resolved.attributes)
+              attribute = words.resolve(attribute);
             return run_put(c, resolved);
           }};
 }

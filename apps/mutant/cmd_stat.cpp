@@ -5,6 +5,13 @@ namespace mutant::cli {
 
 namespace {
 
+std::string attribute_line(const std::string& name, const std::string& content) {
+  constexpr std::size_t column = 10;
+  auto line = printable(name);
+  line.append(line.size() < column ? column - line.size() : 1, ' ');
+  return line + (name == attribute_name::md5 ? to_hex(as_byte_view(content)) : printable(content)) + "\n";
+}
+
 int run_stat(context& c, const std::string& key) {
   auto failed = [&](const error& e) { return c.out.failed("stat " + in_quotes(key), e); };
   if (auto good = check_key(key); !good)
@@ -27,6 +34,8 @@ int run_stat(context& c, const std::string& key) {
     c.out.print("version   " + std::to_string(item->version) + "\n");
     c.out.print("modified  " + local_time(item->modified_ms) + "\n");
     c.out.print("chunks    " + std::to_string(item->chunks) + (item->chunks == 0 ? " (it lies in the index)\n" : "\n"));
+    for (const auto& [name, content] : item->attributes.values())
+      c.out.print(attribute_line(name, content));
   }
   if (item->pending)
     c.out.print("pending   " + human_bytes(item->pending_done)

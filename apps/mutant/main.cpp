@@ -23,6 +23,7 @@ void occupy_standard_descriptors() {
 
 const std::vector<std::string_view> valued_options = {"--home",    "--store",      "--passphrase-file",
                                                       "--threads", "--if-version", "--range",     "--expect",
+                                                      "--type", "--attribute", "--compress",
                                                       "--tls-cert",  "--tls-key",    "--tls-ca",
                                                       "--connect-timeout", "--listen",
                                                       "--max-bytes", "--max-pending", "--max-connections",

@@ -70,6 +70,7 @@ result<void> open_store(context& c, const seed& owner, bool create) {
   options.store.url = to_string(c.where.store);
   options.store.create = create;
   options.store.accept_rollback = c.accept_rollback;
+  options.store.compress = c.compress;
   options.store.cache_directory = cache_directory(c);
   options.store.index.salvage = c.salvage;
   options.store.any_file_system = c.options.any_file_system;

@@ -20,6 +20,7 @@ struct context {
   places where;
   bool accept_rollback = false;     // before it is opened
   bool salvage = false;             // likewise: only for commands that look
+  compression compress;             // before it is opened
   std::unique_ptr<client> store;    // once it is open
 };
 

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "core/limits.hpp"
+#include "core/text.hpp"
 
 namespace mutant::cli {
 

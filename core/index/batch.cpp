@@ -1,5 +1,6 @@
 // index_batch: every operation is checked in full before it changes anything.
 #include <algorithm>
+#include <set>
 
 #include "core/index/rules.hpp"
 #include "core/index/state.hpp"
@@ -40,7 +41,7 @@ chunk_list cut_tail(upload& u, std::uint64_t keep) {
       u.pieces.push_back(std::make_shared<const chunk_list>(piece->begin(), end));
   }
   u.chunks_done = keep;
-  u.bytes_done = keep * u.chunk_size;  // only the last chunk may be short, and that one is gone
+  u.bytes_done -= bytes_of(tail);
   return tail;
 }
 
@@ -48,7 +49,7 @@ chunk_list cut_tail(upload& u, std::uint64_t keep) {
 void clear_kept_pads(chunk_list& chunks) {
   for (auto& c : chunks)
     if (c.kept())
-      c.pad = {};
+      c = {{}, c.length, c.print};
 }
 
 bool contains(const std::vector<pad_ref>& sorted, const pad_ref& ref) {
@@ -211,6 +212,55 @@ result<void> index_batch::take(rename_op& op) {
   return {};
 }
 
+// The chunks of all parts, in order.
+result<chunk_list> index_batch::gather_parts(const assemble_op& op) const {
+  chunk_list all;
+  std::uint64_t size = 0;
+  std::set<std::string_view> met{op.key};
+  for (const auto& part : op.parts) {
+    if (auto ok = rules::check_key(part); !ok)
+      return fail(std::move(ok.error()));
+    if (!met.insert(part).second)
+      return fail(errc::invalid_argument, "assemble " + rules::quoted(op.key) + ": " + rules::quoted(part)
+                                              + (part == op.key ? " cannot be a part of itself" : " is there twice"));
+    const auto* value = find(part);
+    if (value == nullptr)
+      return fail(errc::key_not_found, "assemble " + rules::quoted(op.key) + ": its part " + rules::quoted(part)
+                                           + " is gone");
+    if (!value->chunks && value->size != 0)
+      return fail(errc::invalid_argument, "assemble " + rules::quoted(op.key) + ": its part " + rules::quoted(part)
+                                              + " lies in the index, not in pads");
+    size += value->size;  // each below max_number, which two of do not wrap
+    if (size >= max_number)
+      return fail(errc::invalid_argument, "assemble " + rules::quoted(op.key) + ": the value is too large");
+    if (value->chunks)
+      all.insert(all.end(), value->chunks->begin(), value->chunks->end());
+  }
+  return all;
+}
+
+result<void> index_batch::take(assemble_op& op) {
+  if (auto ok = rules::check_key(op.key); !ok)
+    return ok;
+  if (auto ok = check_attributes(op.attributes); !ok)
+    return because("assemble", op.key, std::move(ok.error()));
+  if (op.parts.empty())
+    return fail(errc::invalid_argument, "assemble " + rules::quoted(op.key) + ": of no parts");
+  auto chunks = gather_parts(op);
+  if (!chunks)
+    return fail(std::move(chunks.error()));
+  entry value;
+  value.size = bytes_of(*chunks);
+  value.modified_ms = op.modified_ms;
+  value.attributes = op.attributes;
+  if (!chunks->empty())
+    value.chunks = std::make_shared<const chunk_list>(std::move(*chunks));
+  for (const auto& part : op.parts)
+    entries_.insert_or_assign(part, std::nullopt);  // its pads stay in use: they are the new value's
+  replace_entry(op.key, std::move(value), {});
+  return {};
+}
+
 // -- uploads ----------------------------------------------------------------------------------------------------------
 
 result<const upload*> index_batch::upload_of(std::string_view key, std::uint64_t id, std::string_view doing) const {
@@ -225,7 +275,7 @@ result<const upload*> index_batch::upload_of(std::string_view key, std::uint64_t
 
 // Whether `chunks` may come next.
 result<void> index_batch::check_upload_run(const upload& u, const chunk_list& chunks, std::string_view key) const {
-  auto bytes_done = rules::check_run(u.chunk_size, u.chunks_done, u.bytes_done, chunks, u.base_version != 0);
+  auto bytes_done = rules::check_run(u.chunks_done, u.bytes_done, chunks, u.base_version != 0);
   if (!bytes_done)
     return because("upload of", key, std::move(bytes_done.error()));
   if (u.size && *bytes_done > *u.size)
@@ -268,8 +318,7 @@ result<void> index_batch::take(extend_upload_op& op) {
     return {};
   auto longer = std::make_shared<upload>(u);
   longer->chunks_done += op.chunks.size();
-  for (const auto& c : op.chunks)
-    longer->bytes_done += c.length;
+  longer->bytes_done += bytes_of(op.chunks);
   append_piece(*longer, chunk_list(op.chunks));
   take_pads(op.chunks, {});
   uploads_.insert_or_assign(op.key, std::move(longer));
@@ -311,7 +360,7 @@ result<chunk_list> index_batch::resolve(const upload& u, const complete_upload_o
       return fail(errc::version_mismatch, "complete upload of " + rules::quoted(op.key) + ": chunk " + std::to_string(i)
                                               + " is not in version " + std::to_string(u.base_version)
                                               + " of the value any more: put it again");
-    c.pad = (*base->chunks)[i].pad;
+    c = (*base->chunks)[i];
     kept.push_back(c.pad);
   }
   std::sort(kept.begin(), kept.end());
@@ -323,12 +372,12 @@ result<void> index_batch::take(complete_upload_op& op) {
   if (!found)
     return fail(std::move(found.error()));
   const auto& u = **found;
+  if (auto ok = check_attributes(op.attributes); !ok)
+    return because("complete upload of", op.key, std::move(ok.error()));
   clear_kept_pads(op.tail);
   if (auto ok = check_upload_run(u, op.tail, op.key); !ok)
     return ok;
-  auto size = u.bytes_done;
-  for (const auto& c : op.tail)
-    size += c.length;
+  const auto size = u.bytes_done + bytes_of(op.tail);
   if (size != op.size || (u.size && *u.size != op.size))
     return fail(errc::invalid_argument, "complete upload of " + rules::quoted(op.key) + ": " + std::to_string(size)
                                             + " bytes are there of " + std::to_string(op.size));
@@ -340,10 +389,9 @@ result<void> index_batch::take(complete_upload_op& op) {
   entry value;
   value.size = size;
   value.modified_ms = op.modified_ms;
-  if (!chunks->empty()) {
-    value.chunk_size = u.chunk_size;
+  value.attributes = op.attributes;
+  if (!chunks->empty())
     value.chunks = std::make_shared<const chunk_list>(std::move(*chunks));
-  }
   take_pads(op.tail, {});
   replace_entry(op.key, std::move(value), kept);
   uploads_.insert_or_assign(op.key, nullptr);

@@ -15,7 +15,7 @@ void write_version(cbor_writer& w) {
 void read_version(cbor_reader& r) {
   r.key(0, "format");
   if (auto found = r.uint("format"); found != version)
-    r.refuse("format", std::to_string(found) + " is not known, only 2 is");
+    r.refuse("format", std::to_string(found) + " is not known, only " + std::to_string(version) + " is", errc::unsupported);
 }
 
 void write_key(cbor_writer& w, std::string_view key) {
@@ -49,11 +49,45 @@ void write_pads(cbor_writer& w, const std::vector<pad_ref>& pads) {
     write_pad(w, pad);
 }
 
+namespace {
+
+// Items of a chunk's array, by whose number a reader tells a kept one.
+constexpr std::size_t chunk_items = 6, kept_items = 2;
+
+chunk read_chunk(cbor_reader& r, bool may_be_kept) {
+  chunk c;
+  const auto items = r.array("chunk");
+  const auto kept = may_be_kept && items == kept_items;
+  if (!kept && items != chunk_items)
+    r.refuse("chunk", "an array of " + std::to_string(items) + " items");
+  if (!kept) {
+    c.pad.number = r.uint("chunk's pad", max_number - 1);
+    c.pad.counter = r.uint("chunk's counter");
+    if (c.pad.counter == 0)
+      r.refuse("chunk's counter", "0");
+    r.fixed(c.address, "chunk's address");
+  }
+  c.length = static_cast<std::uint32_t>(r.uint("chunk's length", max_chunk_bytes));
+  if (c.length == 0)
+    r.refuse("chunk's length", "an empty chunk");
+  if (!kept)
+    c.encoding = static_cast<chunk_encoding>(r.uint("chunk's encoding", static_cast<std::uint64_t>(chunk_encoding::zstd)));
+  r.fixed(c.print, "chunk's fingerprint");
+  return c;
+}
+
+}  // namespace
+
 void write_chunk(cbor_writer& w, const chunk& c) {
-  w.array(4);
-  w.uint(c.kept() ? 0 : c.pad.number);  // it means nothing there
-  w.uint(c.pad.counter);
+  w.array(c.kept() ? kept_items : chunk_items);
+  if (!c.kept()) {
+    w.uint(c.pad.number);
+    w.uint(c.pad.counter);
+    w.byte_string(c.address);
+  }
   w.uint(c.length);
+  if (!c.kept())
+    w.uint(static_cast<std::uint64_t>(c.encoding));
   w.byte_string(c.print);
 }
 
@@ -65,20 +99,10 @@ void write_chunks(cbor_writer& w, const chunk_list& chunks) {
 
 chunk_list read_chunks(cbor_reader& r, bool may_be_kept) {
   chunk_list chunks;
-  auto count = r.array("chunks", shortest_chunk_bytes);
-  chunks.reserve(count);
-  for (std::size_t i = 0; i < count && r.ok(); ++i) {
-    auto& c = chunks.emplace_back();
-    r.array_of(4, "chunk");
-    c.pad.number = r.uint("chunk's pad", max_number - 1);
-    c.pad.counter = r.uint("chunk's counter");
-    if (c.kept() && (!may_be_kept || c.pad.number != 0))
-      r.refuse("chunk's counter", may_be_kept ? "0, with a pad" : "0, where there is nothing to keep");
-    c.length = static_cast<std::uint32_t>(r.uint("chunk's length", max_chunk_bytes));
-    if (c.length == 0)
-      r.refuse("chunk's length", "an empty chunk");
-    r.fixed(c.print, "chunk's fingerprint");
-  }
+  auto count = r.array("chunks", may_be_kept ? min_kept_bytes : min_chunk_item_bytes);
+  chunks.reserve(reserve_for(r, count));
+  for (std::size_t i = 0; i < count && r.ok(); ++i)
+    chunks.push_back(read_chunk(r, may_be_kept));
   return chunks;
 }
 
@@ -96,6 +120,40 @@ std::uint32_t read_chunk_size(cbor_reader& r) {
 
 bytes read_inline_value(cbor_reader& r) {
   return bytes::copy_of(r.byte_string("value", max_inline_bytes));
+}
+
+void write_attributes(cbor_writer& w, const attribute_set& attributes) {
+  w.map(attributes.values().size());
+  for (const auto& [name, content] : attributes.values()) {
+    w.text(name);
+    w.byte_string(as_byte_view(content));
+  }
+}
+
+attribute_set read_attributes(cbor_reader& r) {
+  attribute_map values;
+  std::size_t left = max_attribute_bytes;
+  const auto count = r.map("attributes");
+  for (std::size_t i = 0; i < count && r.ok(); ++i) {
+    const auto name = r.text("attribute's name", left);
+    if (name.empty())
+      r.refuse("attribute's name", "an empty name");
+    if (!values.empty() && !(values.rbegin()->first < name))
+      r.refuse("attributes", "not in ascending order");
+    left -= name.size();
+    const auto content = r.byte_string("attribute", left);
+    left -= content.size();
+    values.emplace_hint(values.end(), name, as_text(content));
+  }
+  return attribute_set(std::move(values));
+}
+
+std::size_t bytes_bound(const attribute_set& attributes) {
+  constexpr std::size_t head_bytes = 3;  // of a map or a string within the limit
+  std::size_t bound = head_bytes;
+  for (const auto& [name, content] : attributes.values())
+    bound += 2 * head_bytes + name.size() + content.size();
+  return bound;
 }
 
 }  // namespace index_format

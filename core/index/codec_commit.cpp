@@ -24,11 +24,13 @@ enum class op_kind : std::uint8_t {
   drop_upload = 7,
   free_pads = 8,
   adopt_upload = 9,
+  assemble = 10,
 };
 
 // Items of an operation's array, its kind included.
-constexpr std::size_t inline_put_items = 4, chunked_put_items = 6, remove_items = 2, rename_items = 3, begin_items = 7,
-                      extend_items = 5, complete_items = 6, drop_items = 3, free_items = 2, adopt_items = 5;
+constexpr std::size_t inline_put_items = 5, chunked_put_items = 6, remove_items = 2, rename_items = 3, begin_items = 7,
+                      extend_items = 5, complete_items = 7, drop_items = 3, free_items = 2, adopt_items = 5,
+                      assemble_items = 5;
 
 void head(cbor_writer& w, op_kind kind, std::size_t items) {
   w.array(items);
@@ -36,19 +38,19 @@ void head(cbor_writer& w, op_kind kind, std::size_t items) {
 }
 
 void write(cbor_writer& w, const put_op& op) {
-  bool chunked = op.value.chunk_size != 0;
+  const auto chunked = op.value.chunk_count() != 0;
   head(w, op_kind::put, chunked ? chunked_put_items : inline_put_items);
   write_key(w, op.key);
   w.integer(op.value.modified_ms);
+  write_attributes(w, op.value.attributes);
   if (!chunked) {
-    assert(op.value.chunk_count() == 0 && op.value.size == op.value.inline_value.size());
+    assert(op.value.size == op.value.inline_value.size());
     w.byte_string(op.value.inline_value);
     return;
   }
   assert(op.value.inline_value.empty());
   w.uint(op.value.size);
-  w.uint(op.value.chunk_size);
-  write_chunks(w, op.value.chunks ? *op.value.chunks : chunk_list());
+  write_chunks(w, *op.value.chunks);
 }
 
 void write(cbor_writer& w, const remove_op& op) {
@@ -86,6 +88,7 @@ void write(cbor_writer& w, const complete_upload_op& op) {
   w.uint(op.id);
   w.uint(op.size);
   w.integer(op.modified_ms);
+  write_attributes(w, op.attributes);
   write_chunks(w, op.tail);
 }
 
@@ -108,6 +111,16 @@ void write(cbor_writer& w, const adopt_upload_op& op) {
   w.uint(op.keep);
 }
 
+void write(cbor_writer& w, const assemble_op& op) {
+  head(w, op_kind::assemble, assemble_items);
+  write_key(w, op.key);
+  w.integer(op.modified_ms);
+  write_attributes(w, op.attributes);
+  w.array(op.parts.size());
+  for (const auto& part : op.parts)
+    write_key(w, part);
+}
+
 // Readers of what follows the kind. `items` is what the array's head says, kind included.
 
 void expect_items(cbor_reader& r, std::size_t items, std::size_t expected) {
@@ -119,6 +132,7 @@ put_op read_put(cbor_reader& r, std::size_t items) {
   put_op op;
   op.key = read_key(r, "key");
   op.value.modified_ms = r.integer("modified");
+  op.value.attributes = read_attributes(r);
   if (items == inline_put_items) {
     op.value.inline_value = read_inline_value(r);
     op.value.size = op.value.inline_value.size();
@@ -126,8 +140,9 @@ put_op read_put(cbor_reader& r, std::size_t items) {
   }
   expect_items(r, items, chunked_put_items);
   op.value.size = r.uint("size", max_number);
-  op.value.chunk_size = read_chunk_size(r);
   op.value.chunks = read_shared_chunks(r, false);
+  if (op.value.chunk_count() == 0)
+    r.refuse("chunks", "none, where a value lies in pads");
   return op;
 }
 
@@ -173,6 +188,7 @@ complete_upload_op read_complete(cbor_reader& r, std::size_t items) {
   op.id = r.uint("upload");
   op.size = r.uint("size", max_number);
   op.modified_ms = r.integer("modified");
+  op.attributes = read_attributes(r);
   op.tail = read_chunks(r, true);
   return op;
 }
@@ -205,6 +221,19 @@ adopt_upload_op read_adopt(cbor_reader& r, std::size_t items) {
   return op;
 }
 
+assemble_op read_assemble(cbor_reader& r, std::size_t items) {
+  expect_items(r, items, assemble_items);
+  assemble_op op;
+  op.key = read_key(r, "key");
+  op.modified_ms = r.integer("modified");
+  op.attributes = read_attributes(r);
+  const auto count = r.array("parts", min_key_bytes);
+  op.parts.reserve(reserve_for(r, count));
+  for (std::size_t i = 0; i < count && r.ok(); ++i)
+    op.parts.push_back(read_key(r, "part"));
+  return op;
+}
+
 operation read_operation(cbor_reader& r) {
   auto items = r.array("operation");
   auto kind = r.uint("operation kind");
@@ -218,6 +247,7 @@ operation read_operation(cbor_reader& r) {
     case op_kind::drop_upload: return read_drop(r, items);
     case op_kind::free_pads: return read_free(r, items);
     case op_kind::adopt_upload: return read_adopt(r, items);
+    case op_kind::assemble: return read_assemble(r, items);
   }
   r.refuse("operation kind", std::to_string(kind) + " is not known");
   return remove_op();
@@ -225,18 +255,27 @@ operation read_operation(cbor_reader& r) {
 
 // Shares of an operation: head, kind and numbers at their longest, without keys, values, chunks and pads.
 constexpr std::size_t operation_base_bytes = 80;
+constexpr std::size_t key_head_bytes = 3;
 
 struct operation_bound {
   static std::size_t chunks(std::size_t count) { return count * chunk_bytes_bound; }
 
   std::size_t operator()(const put_op& op) const {
-    return op.key.size() + op.value.inline_value.size() + chunks(op.value.chunk_count());
+    return op.key.size() + bytes_bound(op.value.attributes) + op.value.inline_value.size() + chunks(op.value.chunk_count());
   }
   std::size_t operator()(const remove_op& op) const { return op.key.size(); }
   std::size_t operator()(const rename_op& op) const { return op.from.size() + op.to.size(); }
   std::size_t operator()(const begin_upload_op& op) const { return op.key.size(); }
   std::size_t operator()(const extend_upload_op& op) const { return op.key.size() + chunks(op.chunks.size()); }
-  std::size_t operator()(const complete_upload_op& op) const { return op.key.size() + chunks(op.tail.size()); }
+  std::size_t operator()(const complete_upload_op& op) const {
+    return op.key.size() + bytes_bound(op.attributes) + chunks(op.tail.size());
+  }
+  std::size_t operator()(const assemble_op& op) const {
+    auto bound = op.key.size() + bytes_bound(op.attributes);
+    for (const auto& part : op.parts)
+      bound += key_head_bytes + part.size();
+    return bound;
+  }
   std::size_t operator()(const drop_upload_op& op) const { return op.key.size(); }
   std::size_t operator()(const adopt_upload_op& op) const { return op.key.size(); }
   std::size_t operator()(const free_pads_op& op) const { return op.pads.size() * pad_bytes_bound; }

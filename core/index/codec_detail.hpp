@@ -19,9 +19,10 @@ constexpr std::uint64_t version = 2;
 // Shortest encodings: what a count is checked against.
 constexpr std::size_t min_key_bytes = 2;                                   // h'xx'
 constexpr std::size_t min_pad_bytes = 3;                                   // [n, n]
-constexpr std::size_t shortest_chunk_bytes = 4 + 1 + sizeof(fingerprint);  // [n, n, n, h'16 bytes']
+constexpr std::size_t min_kept_bytes = 2 + 1 + sizeof(fingerprint);                           // [n, h'16 bytes']
+constexpr std::size_t min_chunk_item_bytes = 5 + 2 + sizeof(pad_address) + 1 + sizeof(fingerprint);  // in a pad
 
-// The first field of every map: its format.
+// The first field of every map: its format. unsupported: another than this one.
 void write_version(cbor_writer& w);
 void read_version(cbor_reader& r);
 
@@ -43,6 +44,11 @@ std::shared_ptr<const chunk_list> read_shared_chunks(cbor_reader& r, bool may_be
 
 std::uint32_t read_chunk_size(cbor_reader& r);
 bytes read_inline_value(cbor_reader& r);
+
+void write_attributes(cbor_writer& w, const attribute_set& attributes);
+attribute_set read_attributes(cbor_reader& r);
+// An upper bound of what they take, in bytes.
+std::size_t bytes_bound(const attribute_set& attributes);
 
 // How many items to reserve memory for: no more than the input justifies, whatever the count says.
 inline std::size_t reserve_for(const cbor_reader& r, std::size_t count) {

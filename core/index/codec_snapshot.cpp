@@ -16,7 +16,7 @@ using upload_item = snapshot_part::upload_item;
 constexpr std::size_t part_fields = 7;
 
 // An item's array says by its length what it is.
-constexpr std::size_t continued_items = 3, inline_entry_items = 4, chunked_entry_items = 7, upload_items = 9;
+constexpr std::size_t continued_items = 3, inline_entry_items = 5, chunked_entry_items = 7, upload_items = 9;
 constexpr std::size_t min_item_bytes = 1 + min_key_bytes + 1 + 1;  // [key, first, []]
 
 void write(cbor_writer& w, const entry_item& item) {
@@ -28,17 +28,17 @@ void write(cbor_writer& w, const entry_item& item) {
     w.uint(item.first);
     return chunks();
   }
-  bool chunked = value.chunk_size != 0;
+  const auto chunked = item.chunk_total != 0;
   w.array(chunked ? chunked_entry_items : inline_entry_items);
   write_key(w, item.key);
   w.uint(value.version);
   w.integer(value.modified_ms);
+  write_attributes(w, value.attributes);
   if (!chunked) {
     assert(value.chunk_count() == 0 && value.size == value.inline_value.size());
     return w.byte_string(value.inline_value);
   }
   w.uint(value.size);
-  w.uint(value.chunk_size);
   w.uint(item.chunk_total);
   chunks();
 }
@@ -85,6 +85,7 @@ void read(cbor_reader& r, entry_item& item) {
   }
   value.version = r.uint("version", max_number - 1);
   value.modified_ms = r.integer("modified");
+  value.attributes = read_attributes(r);
   if (items == inline_entry_items) {
     value.inline_value = read_inline_value(r);
     value.size = value.inline_value.size();
@@ -93,8 +94,9 @@ void read(cbor_reader& r, entry_item& item) {
   if (items != chunked_entry_items)
     r.refuse("entry", "an array of " + std::to_string(items) + " items");
   value.size = r.uint("size", max_number);
-  value.chunk_size = read_chunk_size(r);
   item.chunk_total = r.uint("chunk count", max_number);
+  if (item.chunk_total == 0)
+    r.refuse("chunk count", "0, where a value lies in pads");
   value.chunks = read_shared_chunks(r, false);
   if (value.chunk_count() > item.chunk_total)
     r.refuse("chunks", "more than the entry's chunk count");
@@ -175,7 +177,7 @@ std::size_t bound_of(const snapshot_part& p) {
 
 std::size_t encoded_bytes_bound(std::string_view key, const entry& value) {
   constexpr std::size_t base = 80;
-  return base + key.size() + value.inline_value.size();
+  return base + key.size() + bytes_bound(value.attributes) + value.inline_value.size();
 }
 
 std::size_t encoded_bytes_bound(std::string_view key, const upload&) {

@@ -141,9 +141,6 @@ result<void> index_state::load_upload(const snapshot_part::upload_item& item) {
     return {};
   auto done = std::exchange(open, std::nullopt);
   done->value.pieces.clear();
-  for (auto& c : done->chunks)
-    if (c.kept())
-      c.pad = {};
   if (!done->chunks.empty())
     done->value.pieces.push_back(std::make_shared<const chunk_list>(std::move(done->chunks)));
   return settle_upload(done->key, std::move(done->value));
@@ -192,7 +189,7 @@ result<void> index_state::settle_upload(std::string_view key, upload value) {
     return corrupt("upload", key, ok.error().message);
   std::uint64_t bytes_done = 0;
   if (!value.pieces.empty()) {
-    auto run = rules::check_run(value.chunk_size, 0, 0, *value.pieces.front(), value.base_version != 0);
+    auto run = rules::check_run(0, 0, *value.pieces.front(), value.base_version != 0);
     if (!run)
       return corrupt("upload", key, run.error().message);
     bytes_done = *run;

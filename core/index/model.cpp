@@ -37,17 +37,34 @@ std::int64_t now_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
-entry inline_entry(bytes value) {
+entry inline_entry(bytes value, attribute_set attributes) {
   entry e;
   e.size = value.size();
   e.modified_ms = now_ms();
   e.inline_value = std::move(value);
+  e.attributes = std::move(attributes);
   return e;
 }
 
+entry chunked_entry(chunk_list chunks, attribute_set attributes) {
+  entry e;
+  e.size = bytes_of(chunks);
+  e.modified_ms = now_ms();
+  e.chunks = std::make_shared<const chunk_list>(std::move(chunks));
+  e.attributes = std::move(attributes);
+  return e;
+}
+
+std::uint64_t bytes_of(const chunk_list& chunks) noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& c : chunks)
+    sum += c.length;
+  return sum;
+}
+
 bool operator==(const entry& a, const entry& b) noexcept {
-  if (a.size != b.size || a.modified_ms != b.modified_ms || a.version != b.version || a.chunk_size != b.chunk_size
-      || !(a.inline_value == b.inline_value) || a.chunk_count() != b.chunk_count())
+  if (a.size != b.size || a.modified_ms != b.modified_ms || a.version != b.version
+      || !(a.inline_value == b.inline_value) || !(a.attributes == b.attributes) || a.chunk_count() != b.chunk_count())
     return false;
   return a.chunk_count() == 0 || a.chunks == b.chunks || *a.chunks == *b.chunks;
 }

@@ -1,5 +1,5 @@
 // What the master index is made of: entries, uploads, free pads, and the commits that change them.
-// docs/design.md section 4; docs/format.md, "Index". Plain values; no I/O.
+// docs/design.md, "The index is a log"; docs/format.md, "Index". Plain values; no I/O.
 #pragma once
 
 #include <array>
@@ -12,6 +12,7 @@
 
 #include "core/bytes.hpp"
 #include "core/crypto.hpp"
+#include "core/index/attributes.hpp"
 
 namespace mutant {
 
@@ -27,10 +28,19 @@ struct pad_ref {
   friend auto operator<=>(const pad_ref&, const pad_ref&) = default;
 };
 
+// How a pad's plaintext holds a chunk.
+enum class chunk_encoding : std::uint8_t {
+  plain = 0,
+  zstd = 1,  // one frame, whose content is the chunk
+};
+
+// A piece of a value, in a pad of its own.
 struct chunk {
   pad_ref pad;               // counter 0 only in an upload: this chunk is the base entry's, unchanged
-  std::uint32_t length = 0;  // plaintext bytes; 1 … chunk size
-  fingerprint print{};
+  std::uint32_t length = 0;  // bytes of the value; from 1
+  fingerprint print{};       // of these bytes
+  pad_address address{};     // the pad's; zero, as the encoding, where the chunk is kept
+  chunk_encoding encoding = chunk_encoding::plain;
 
   bool kept() const noexcept { return pad.counter == 0; }
   friend bool operator==(const chunk&, const chunk&) = default;
@@ -38,30 +48,34 @@ struct chunk {
 
 using chunk_list = std::vector<chunk>;
 
-// A complete value. Every chunk but the last is chunk_size long; the lengths add up to size.
-// Either inline_value holds the value (size bytes), or chunks do. A value of 0 bytes has neither.
+// A complete value. Either inline_value holds it (size bytes), or chunks do, whose lengths add up to size. A value of 0 bytes
+// has neither.
 struct entry {
   std::uint64_t size = 0;        // bytes
   std::int64_t modified_ms = 0;  // milliseconds since 1970 by the writer's clock
   std::uint64_t version = 0;     // sequence number of the commit that made it
-  std::uint32_t chunk_size = 0;  // bytes; 0 for an inline or empty value
   bytes inline_value;
   std::shared_ptr<const chunk_list> chunks;  // null for an inline or empty value
+  attribute_set attributes;
 
   std::size_t chunk_count() const noexcept { return chunks ? chunks->size() : 0; }
   // Compares the chunks, not the pointers.
   friend bool operator==(const entry& a, const entry& b) noexcept;
 };
 
-// A value that lies in the index: modified now.
-entry inline_entry(bytes value);
+// A value that lies in the index, or in these chunks: modified now.
+entry inline_entry(bytes value, attribute_set attributes = {});
+entry chunked_entry(chunk_list chunks, attribute_set attributes = {});
+
+// Bytes of the value that the chunks hold. The caller knows that the sum does not wrap.
+std::uint64_t bytes_of(const chunk_list& chunks) noexcept;
 
 // A put that has not finished: the prefix of its chunks that is known to be written. Lives beside the complete entry of
 // the same key. Its list grows in pieces, so that extending a long one costs only the new part.
 struct upload {
   std::uint64_t id = 0;               // random; tells this upload from another of the same key
   std::optional<std::uint64_t> size;  // bytes, where the source's length is known
-  std::uint32_t chunk_size = 0;
+  std::uint32_t chunk_size = 0;       // what its writer cuts the value into; binds nobody
   std::int64_t started_ms = 0;
   std::uint64_t base_version = 0;     // the entry that kept chunks belong to; 0: none
   std::uint64_t bytes_done = 0;       // sum of the chunks' lengths
@@ -128,6 +142,7 @@ struct complete_upload_op {
   std::uint64_t id = 0;
   std::uint64_t size = 0;
   std::int64_t modified_ms = 0;
+  attribute_set attributes;
   chunk_list tail;
   friend bool operator==(const complete_upload_op&, const complete_upload_op&) = default;
 };
@@ -145,8 +160,18 @@ struct free_pads_op {
   friend bool operator==(const free_pads_op&, const free_pads_op&) = default;
 };
 
+// Makes a value of the chunks of other entries, in their order, and removes those entries. All of them lie in pads or are
+// empty, and none is the key itself; what the key had is replaced.
+struct assemble_op {
+  std::string key;
+  std::int64_t modified_ms = 0;
+  attribute_set attributes;
+  std::vector<std::string> parts;
+  friend bool operator==(const assemble_op&, const assemble_op&) = default;
+};
+
 using operation = std::variant<put_op, remove_op, rename_op, begin_upload_op, extend_upload_op, complete_upload_op,
-                               drop_upload_op, free_pads_op, adopt_upload_op>;
+                               drop_upload_op, free_pads_op, adopt_upload_op, assemble_op>;
 
 using writer_id = std::array<std::byte, 16>;
 

@@ -52,6 +52,12 @@ result<void> check_key(std::string_view key) {
   return {};
 }
 
+result<void> check_given_key(std::string_view key, bool reserved) {
+  if (is_reserved(key) && !reserved)
+    return invalid("keys that begin with a zero byte are reserved: " + quoted(key));
+  return check_key(key);
+}
+
 result<void> check_ref(const pad_ref& ref) {
   if (ref.number >= max_number)
     return invalid("pad number " + text(ref.number) + " is out of range");
@@ -60,35 +66,31 @@ result<void> check_ref(const pad_ref& ref) {
   return {};
 }
 
-result<std::uint64_t> check_run(std::uint32_t chunk_size, std::uint64_t chunks_before, std::uint64_t bytes_before,
-                                const chunk_list& chunks, bool kept) {
-  if (chunk_size < min_chunk_bytes || chunk_size > max_chunk_bytes)
-    return invalid("chunk size " + text(chunk_size) + " is not between 1 and " + text(max_chunk_bytes));
-  // Nothing may follow a chunk that is not full.
-  if (!chunks.empty() && bytes_before != chunks_before * chunk_size)
-    return invalid("chunks follow the value's last one, chunk " + text(chunks_before));
+result<std::uint64_t> check_run(std::uint64_t chunks_before, std::uint64_t bytes_before, const chunk_list& chunks, bool kept) {
   auto bytes_done = bytes_before;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     const auto& c = chunks[i];
-    if (c.length == 0 || c.length > chunk_size || (c.length != chunk_size && i + 1 != chunks.size()))
-      return invalid("chunk " + text(chunks_before + i) + " has " + text(c.length) + " bytes, the chunk size is "
-                     + text(chunk_size));
+    const auto name = [&] { return "chunk " + text(chunks_before + i); };
+    if (c.length < min_chunk_bytes || c.length > max_chunk_bytes)
+      return invalid(name() + " has " + text(c.length) + " bytes, not 1 to " + text(max_chunk_bytes));
     if (c.kept() && !kept)
-      return invalid("chunk " + text(chunks_before + i) + " has no pad");
+      return invalid(name() + " has no pad");
+    if (c.kept() && (c.address != pad_address{} || c.encoding != chunk_encoding::plain))
+      return invalid(name() + " is kept, and yet says where it lies");
     if (!c.kept())
       if (auto ok = check_ref(c.pad); !ok)
         return fail(std::move(ok.error()));
-    bytes_done += c.length;
+    bytes_done += c.length;  // at most 4 MiB above a number below max_number: this cannot wrap
+    if (bytes_done >= max_number)
+      return invalid("the value is too large: chunk " + text(chunks_before + i) + " ends at byte " + text(bytes_done));
   }
-  if (bytes_done >= max_number)
-    return invalid("the value is too large");
   return bytes_done;
 }
 
 result<void> check_value(const entry& value) {
+  if (auto ok = check_attributes(value.attributes); !ok)
+    return ok;
   if (value.chunk_count() == 0) {
-    if (value.chunk_size != 0)
-      return invalid("a value without chunks has chunk size " + text(value.chunk_size));
     if (value.inline_value.size() > max_inline_bytes)
       return invalid("an inline value has " + text(value.inline_value.size()) + " bytes, more than "
                      + text(max_inline_bytes));
@@ -98,7 +100,7 @@ result<void> check_value(const entry& value) {
   }
   if (!value.inline_value.empty())
     return invalid("a value has both chunks and inline bytes");
-  auto bytes_done = check_run(value.chunk_size, 0, 0, *value.chunks, false);
+  auto bytes_done = check_run(0, 0, *value.chunks, false);
   if (!bytes_done)
     return fail(std::move(bytes_done.error()));
   if (*bytes_done != value.size)

@@ -17,13 +17,17 @@ std::string quoted(std::string_view key);
 
 result<void> check_key(std::string_view key);
 
+// A key that begins with a zero byte is the library's own.
+inline bool is_reserved(std::string_view key) noexcept { return key.starts_with('\0'); }
+// A key that may be changed; one that is reserved only by those who say so.
+result<void> check_given_key(std::string_view key, bool reserved = false);
+
 // A reference that a chunk may hold: number below max_number, counter from 1, below max_number.
 result<void> check_ref(const pad_ref& ref);
 
-// Chunks that follow `chunks_before` others of `bytes_before` bytes: every chunk of the value but the last is chunk_size
-// long. Gives the bytes up to the end of these. kept: whether kept chunks may be among them.
-result<std::uint64_t> check_run(std::uint32_t chunk_size, std::uint64_t chunks_before, std::uint64_t bytes_before,
-                                const chunk_list& chunks, bool kept);
+// Chunks that follow `chunks_before` others of `bytes_before` bytes (below max_number). Gives the bytes up to the end of these,
+// below max_number too. kept: whether kept chunks may be among them.
+result<std::uint64_t> check_run(std::uint64_t chunks_before, std::uint64_t bytes_before, const chunk_list& chunks, bool kept);
 
 // Everything but the version.
 result<void> check_value(const entry& value);

@@ -1,4 +1,4 @@
-// The master index as a deterministic state machine over a log of commits. docs/design.md section 4.
+// The master index as a deterministic state machine over a log of commits. docs/design.md, "The index is a log".
 //
 // index_batch collects operations on top of a state, checking each one as if those before it had happened; index_state
 // changes only by applying a batch. A local commit and a replayed one take the same path, so a state that one writer can
@@ -191,7 +191,7 @@ class index_state {
 };
 
 // Operations on top of a state that has not changed since. add() either takes the whole operation or changes nothing:
-//   key_not_found       remove, rename, extend, adopt, complete or drop of what is not there
+//   key_not_found       remove, rename, extend, adopt, complete or drop of what is not there; assemble of a part that is gone
 //   key_exists          rename onto a key that is there
 //   version_mismatch    complete: the base entry of kept chunks is gone or replaced
 //   pad_conflict        a chunk's pad is in use, or was freed at this counter or a higher one: it cannot be trusted any more
@@ -233,8 +233,10 @@ class index_batch {
   result<void> take(drop_upload_op& op);
   result<void> take(free_pads_op& op);
   result<void> take(adopt_upload_op& op);
+  result<void> take(assemble_op& op);
 
   pad_state pad(std::uint64_t number) const;
+  result<chunk_list> gather_parts(const assemble_op& op) const;
   result<const upload*> upload_of(std::string_view key, std::uint64_t id, std::string_view doing) const;
   result<void> check_takeable(const chunk_list& chunks, const std::vector<pad_ref>& kept) const;
   result<void> check_upload_run(const upload& u, const chunk_list& chunks, std::string_view key) const;

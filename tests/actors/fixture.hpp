@@ -237,7 +237,6 @@ struct fixture {
     o.writers = writers;
     o.index = index;
     o.window = 3;
-    o.address_batch = 2;
     return o;
   }
 

@@ -58,7 +58,6 @@ struct hostile_fixture : fixture {
   static operation inline_put(std::string key) { return put_inline(std::move(key), "x").operations.front(); }
   static entry value_in(std::vector<pad_ref> pads, std::uint64_t version = 0) {
     entry e;
-    e.chunk_size = 10;
     e.version = version;
     chunk_list chunks;
     for (const auto& pad : pads)

@@ -33,7 +33,6 @@ struct index_fixture : fixture {
   commit_request put_chunk(std::string key, pad_ref pad) {
     entry e;
     e.size = 10;
-    e.chunk_size = 10;
     e.chunks = std::make_shared<const chunk_list>(chunk_list{chunk{pad, 10, {}}});
     return {{put_op{std::move(key), std::move(e)}}, {}};
   }

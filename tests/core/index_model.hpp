@@ -123,6 +123,36 @@ struct index_model {
     return std::nullopt;
   }
 
+  std::optional<errc> take(const assemble_op& op, std::uint64_t version) {
+    entry value;
+    chunk_list chunks;
+    std::set<std::string> met{op.key};
+    for (const auto& part : op.parts) {
+      if (!met.insert(part).second)
+        return errc::invalid_argument;
+      auto e = entries.find(part);
+      if (e == entries.end())
+        return errc::key_not_found;
+      if (e->second.size != 0 && !e->second.chunks)
+        return errc::invalid_argument;
+      value.size += e->second.size;
+      if (e->second.chunks)
+        chunks.insert(chunks.end(), e->second.chunks->begin(), e->second.chunks->end());
+    }
+    if (op.parts.empty())
+      return errc::invalid_argument;
+    for (const auto& part : op.parts)
+      entries.erase(part);
+    release_entry(op.key);
+    value.modified_ms = op.modified_ms;
+    value.attributes = op.attributes;
+    value.version = version;
+    if (!chunks.empty())
+      value.chunks = std::make_shared<const chunk_list>(chunks);
+    entries[op.key] = value;
+    return std::nullopt;
+  }
+
   std::optional<errc> take(const rename_op& op, std::uint64_t version) {
     if (!entries.contains(op.from))
       return errc::key_not_found;
@@ -152,15 +182,10 @@ struct index_model {
     return u != uploads.end() && u->second.head.id == id ? &u->second : nullptr;
   }
 
-  static bool may_follow(const flat_upload& u, const chunk_list& chunks) {
-    auto full = u.head.bytes_done == u.head.chunks_done * u.head.chunk_size;
-    return chunks.empty() || full;
-  }
-
   static void append(flat_upload& u, const chunk_list& chunks) {
     for (auto c : chunks) {
       if (c.kept())
-        c.pad = {};
+        c = {{}, c.length, c.print};
       u.chunks.push_back(c);
       u.head.bytes_done += c.length;
       ++u.head.chunks_done;
@@ -171,7 +196,7 @@ struct index_model {
     auto* u = upload_of(op.key, op.id);
     if (u == nullptr)
       return errc::key_not_found;
-    if (op.first != u->head.chunks_done || !may_follow(*u, op.chunks))
+    if (op.first != u->head.chunks_done)
       return errc::invalid_argument;
     if (auto refused = acquire(op.chunks))
       return refused;
@@ -183,8 +208,6 @@ struct index_model {
     auto* u = upload_of(op.key, op.id);
     if (u == nullptr)
       return errc::key_not_found;
-    if (!may_follow(*u, op.tail))
-      return errc::invalid_argument;
     if (auto refused = acquire(op.tail))
       return refused;
     append(*u, op.tail);
@@ -206,11 +229,10 @@ struct index_model {
     entry value;
     value.size = op.size;
     value.modified_ms = op.modified_ms;
+    value.attributes = op.attributes;
     value.version = version;
-    if (!u->chunks.empty()) {
-      value.chunk_size = u->head.chunk_size;
+    if (!u->chunks.empty())
       value.chunks = std::make_shared<const chunk_list>(u->chunks);
-    }
     entries[op.key] = value;
     uploads.erase(op.key);
     return std::nullopt;
@@ -268,7 +290,7 @@ class operation_source {
   // `kept`: whether uploads may keep chunks of an entry.
   operation next(const index_model& m, bool kept = true) {
     taken_.clear();
-    switch (below(11)) {
+    switch (below(12)) {
       case 0: return remove_op{key()};
       case 1: return rename_op{key(), key()};
       case 2:
@@ -279,6 +301,7 @@ class operation_source {
       case 7: return below(3) == 0 ? operation(drop_upload_op{key(), 0}) : drop(m);
       case 8: return free(m);
       case 9: return adopt(m);
+      case 10: return assemble(m);
       default: return put(m);
     }
   }
@@ -310,10 +333,33 @@ class operation_source {
     return chosen;
   }
 
+  chunk placed(chunk c) {
+    c.address[0] = static_cast<std::byte>(c.pad.number);
+    c.encoding = below(2) == 0 ? chunk_encoding::plain : chunk_encoding::zstd;
+    return c;
+  }
+
+  attribute_set attributes() {
+    return below(2) == 0 ? attribute_set() : attribute_set(attribute_map{{"x-n", std::to_string(below(100))}});
+  }
+
+  // Of two or three keys that are there, mostly: of those whose values lie in pads, mostly.
+  operation assemble(const index_model& m) {
+    assemble_op op{key(), static_cast<std::int64_t>(below(1000)), attributes(), {}};
+    for (const auto& [k, e] : m.entries)
+      if (op.parts.size() < 3 && (below(30) == 0 || ((e.chunks || e.size == 0) && k != op.key && below(2) == 0)))
+        op.parts.push_back(k);
+    if (below(20) == 0)
+      op.parts.push_back(key());
+    if (op.parts.size() > 1 && below(2) == 0)
+      std::swap(op.parts.front(), op.parts.back());
+    return op;
+  }
+
   chunk_list chunks(const index_model& m, std::uint64_t count, bool short_end) {
     chunk_list list;
     for (std::uint64_t i = 0; i < count; ++i)
-      list.push_back({pad(m), chunk_size, print()});
+      list.push_back(placed({pad(m), below(4) == 0 ? static_cast<std::uint32_t>(1 + below(chunk_size)) : chunk_size, print()}));
     if (short_end && !list.empty())
       list.back().length = static_cast<std::uint32_t>(1 + below(chunk_size));
     return list;
@@ -322,6 +368,7 @@ class operation_source {
   operation put(const index_model& m) {
     put_op op{key(), {}};
     op.value.modified_ms = static_cast<std::int64_t>(below(1000));
+    op.value.attributes = attributes();
     if (below(3) == 0) {
       op.value.inline_value = bytes::copy_of(std::string(below(20), 'v'));
       op.value.size = op.value.inline_value.size();
@@ -334,7 +381,6 @@ class operation_source {
           list[i].pad = (*old->second.chunks)[i].pad;
     for (const auto& c : list)
       op.value.size += c.length;
-    op.value.chunk_size = chunk_size;
     op.value.chunks = std::make_shared<const chunk_list>(std::move(list));
     return op;
   }
@@ -380,13 +426,14 @@ class operation_source {
   operation complete(const index_model& m) {
     const auto* u = some_upload(m);
     if (u == nullptr)
-      return complete_upload_op{key(), 0, 0, 0, {}};
+      return complete_upload_op{key(), 0, 0, 0, {}, {}};
     auto list = chunks(m, below(3), true);
     keep_some(m, u->first, u->second, list);
     auto size = u->second.head.bytes_done + below(20) / 19;
     for (const auto& c : list)
       size += c.length;
-    return complete_upload_op{u->first, u->second.head.id, size, static_cast<std::int64_t>(below(1000)), std::move(list)};
+    return complete_upload_op{u->first, u->second.head.id, size, static_cast<std::int64_t>(below(1000)),
+                              attributes(), std::move(list)};
   }
 
   operation drop(const index_model& m) {

@@ -45,6 +45,10 @@ class random_index {
     chunk c;
     if (!may_be_kept || coin())
       c.pad = pad();
+    if (!c.kept()) {
+      c.address[0] = static_cast<std::byte>(engine_());
+      c.encoding = coin() ? chunk_encoding::plain : chunk_encoding::zstd;
+    }
     c.length = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, number(max_chunk_bytes)));
     for (auto& b : c.print)
       b = static_cast<std::byte>(engine_());
@@ -61,31 +65,48 @@ class random_index {
     return coin() ? std::optional(number(max_number)) : std::nullopt;
   }
 
+  // Few names, so that some meet; sometimes as much as there may be.
+  attribute_set attributes() {
+    attribute_map values;
+    for (auto left = coin() ? 0 : count(4); left > 0; --left)
+      values["x-" + (coin() ? std::string(1 + count(3), 'a') : std::string("\u00e9"))] = text(0, 30);
+    if (engine_() % 16 == 0)
+      values = {{"type", text(max_attribute_bytes - 4, max_attribute_bytes - 4)}};
+    return attribute_set(std::move(values));
+  }
+
   entry value() {
     entry e;
     e.modified_ms = time();
+    e.attributes = attributes();
     if (coin()) {
       e.inline_value = bytes::copy_of(text(0, engine_() % 32 == 0 ? max_inline_bytes : 60));
       e.size = e.inline_value.size();
       return e;
     }
     e.size = number(max_number);
-    e.chunk_size = chunk_size();
     e.chunks = std::make_shared<const chunk_list>(chunks(1, false));
     return e;
   }
 
   operation one_operation() {
-    switch (engine_() % 9) {
+    switch (engine_() % 10) {
       case 0: return put_op{key(), value()};
       case 1: return remove_op{key()};
       case 2: return rename_op{key(), key()};
       case 3: return begin_upload_op{key(), number(~std::uint64_t{0}), maybe_size(), chunk_size(), time(),
                                      number(max_number - 1)};
       case 4: return extend_upload_op{key(), number(~std::uint64_t{0}), number(max_number), chunks(0, true)};
-      case 5: return complete_upload_op{key(), number(~std::uint64_t{0}), number(max_number), time(), chunks(0, true)};
+      case 5: return complete_upload_op{key(), number(~std::uint64_t{0}), number(max_number), time(), attributes(),
+                                        chunks(0, true)};
       case 7: return adopt_upload_op{key(), number(~std::uint64_t{0}), number(~std::uint64_t{0}), number(max_number)};
       case 6: return drop_upload_op{key(), number(~std::uint64_t{0})};
+      case 8: {
+        assemble_op op{key(), time(), attributes(), {}};
+        for (auto left = count(4); left > 0; --left)
+          op.parts.push_back(key());
+        return op;
+      }
       default: {
         free_pads_op op;
         op.pads.resize(count(5));

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/compression.hpp"
 #include "core/crypto_payload.hpp"
 #include "core/identity.hpp"
 #include "core/index/cache_file.hpp"
@@ -79,6 +80,10 @@ std::uint64_t number_in(const std::string& text) {
 chunk chunk_of(std::uint64_t number, std::uint64_t counter, std::uint32_t length, unsigned fill) {
   chunk c{{number, counter}, length, {}};
   c.print.fill(static_cast<std::byte>(fill));
+  if (!c.kept()) {
+    c.address.fill(static_cast<std::byte>(fill + 0x80));
+    c.encoding = fill % 2 == 0 ? chunk_encoding::zstd : chunk_encoding::plain;
+  }
   return c;
 }
 
@@ -98,9 +103,16 @@ entry film() {
   entry e;
   e.size = 1500;
   e.modified_ms = -1;
-  e.chunk_size = 1000;
   e.chunks = shared({chunk_of(5, 1, 1000, 0x11), chunk_of(6, 2, 500, 0x22)});
+  e.attributes = attribute_map{{"mode", "644"}, {"mtime", "1700000000123456789"}, {"type", "video/x-film"}};
   return e;
+}
+
+std::string md5() {
+  std::string value(16, '\0');
+  for (std::size_t i = 0; i < value.size(); ++i)
+    value[i] = static_cast<char>(0xd0 + i);
+  return value;
 }
 
 writer_id writer() {
@@ -123,10 +135,12 @@ commit every_operation() {
       begin_upload_op{"big", id, {}, 1000, 1700000000001, 12},
       begin_upload_op{"bigger", 77, 5000, 1000, 1700000000002, 0},
       extend_upload_op{"big", id, 0, {chunk_of(0, 0, 1000, 0x33), chunk_of(300, 70000, 1000, 0x44)}},
-      complete_upload_op{"big", id, 2001, 1700000000003, {chunk_of(std::uint64_t{1} << 32, 1, 1, 0x55)}},
+      complete_upload_op{"big", id, 2001, 1700000000003, attribute_map{{"x-a", ""}},
+                         {chunk_of(std::uint64_t{1} << 32, 1, 1, 0x55)}},
       drop_upload_op{"bigger", 77},
       free_pads_op{{{9, 3}, {max_number - 1, 0}}},
       adopt_upload_op{"big", id, 77, 1000000},
+      assemble_op{"whole", 1700000000004, attribute_map{{"md5", md5()}}, {"part 1", "part 2"}},
   };
   c.previous.fill(std::byte{0x5a});
   return c;
@@ -247,6 +261,13 @@ BOOST_AUTO_TEST_CASE(blank_and_public_records_are_sealed_to_the_same_bytes) {
              == to_hex((*this)["record.public"]));
   for (auto name : {"record.blank", "record.public"})
     BOOST_TEST(verify_record((*this)[name]).has_value(), name);
+}
+
+BOOST_AUTO_TEST_CASE(a_frame_is_decoded_to_its_chunk) {
+  const auto content = (*this)["chunk.content"];
+  raw out(content.size());
+  BOOST_TEST(decompress_chunk((*this)["chunk.frame"], out).has_value());
+  BOOST_TEST((out == content));
 }
 
 BOOST_AUTO_TEST_CASE(commits_are_encoded_and_decoded_as_in_the_document) {

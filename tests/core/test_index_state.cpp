@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/index/codec.hpp"
+#include "core/index/rules.hpp"
 #include "core/index/state.hpp"
 #include "tests/core/index_model.hpp"
 
@@ -112,7 +113,6 @@ chunk chunk_at(std::uint64_t number, std::uint64_t counter = 1, std::uint32_t le
 
 entry value_of(chunk_list chunks, std::uint64_t version = 0) {
   entry e;
-  e.chunk_size = 8;
   e.version = version;
   for (const auto& c : chunks)
     e.size += c.length;
@@ -358,7 +358,7 @@ BOOST_AUTO_TEST_CASE(kept_chunks_need_the_version_they_were_kept_from) {
   auto kept = chunk_at(0, 0);
   auto upload_over = [&](index_state& state, std::uint64_t base, std::uint64_t tail = 7) {
     return do_commit(state, {begin_upload_op{"a", 1, std::nullopt, 8, 0, base}, extend_upload_op{"a", 1, 0, {kept}},
-                          complete_upload_op{"a", 1, 16, 0, {chunk_at(tail)}}});
+                          complete_upload_op{"a", 1, 16, 0, {}, {chunk_at(tail)}}});
   };
   index_state state;
   BOOST_TEST((upload_over(state, 0) == errc::invalid_argument));
@@ -384,7 +384,7 @@ BOOST_AUTO_TEST_CASE(a_long_upload_grows_in_few_pieces) {
     BOOST_REQUIRE(!do_commit(state, {extend_upload_op{"a", 1, n, std::move(four)}}));
   }
   BOOST_TEST(state.find_upload("a")->pieces.size() < 30u);
-  BOOST_TEST(!do_commit(state, {complete_upload_op{"a", 1, 8 * 20'000, 0, {}}}));
+  BOOST_TEST(!do_commit(state, {complete_upload_op{"a", 1, 8 * 20'000, 0, {}, {}}}));
   BOOST_TEST((*state.find("a")->chunks == all));
 }
 
@@ -394,18 +394,18 @@ BOOST_AUTO_TEST_CASE(malformed_operations_are_invalid) {
     return e;
   };
   auto good = value_of({chunk_at(0), chunk_at(1), chunk_at(2, 1, 3)});
+  const std::string long_content(max_attribute_bytes - 2, 'v');
   std::vector<operation> bad{
       put_op{"", inline_value_of("x")},
       put_op{std::string(max_key_bytes + 1, 'k'), inline_value_of("x")},
       put_op{"k", inline_value_of(std::string(max_inline_bytes + 1, 'x'))},
       put_op{"k", with(inline_value_of("x"), [](entry& e) { e.size = 2; })},
-      put_op{"k", with(inline_value_of("x"), [](entry& e) { e.chunk_size = 8; })},
       put_op{"k", with(good, [](entry& e) { e.inline_value = bytes::copy_of("x"); })},
       put_op{"k", with(good, [](entry& e) { ++e.size; })},
-      put_op{"k", with(good, [](entry& e) { e.chunk_size = 0; })},
-      put_op{"k", with(good, [](entry& e) { e.chunk_size = 7; })},
-      put_op{"k", with(good, [](entry& e) { e.chunk_size = max_chunk_bytes + 1; })},
-      put_op{"k", value_of({chunk_at(0, 1, 3), chunk_at(1)})},
+      put_op{"k", with(good, [](entry& e) { e.attributes = attribute_map{{"", "x"}}; })},
+      put_op{"k", with(good, [](entry& e) { e.attributes = attribute_map{{"\xff", "x"}}; })},
+      put_op{"k", with(good, [&](entry& e) { e.attributes = attribute_map{{"x-a", long_content}}; })},
+      put_op{"k", value_of({chunk_at(0, 1, max_chunk_bytes + 1)})},
       put_op{"k", value_of({chunk_at(0, 1, 0)})},
       put_op{"k", value_of({chunk_at(0, 0)})},
       put_op{"k", value_of({chunk_at(max_number)})},
@@ -419,8 +419,12 @@ BOOST_AUTO_TEST_CASE(malformed_operations_are_invalid) {
       extend_upload_op{"u", 1, 1, {chunk_at(0)}},
       extend_upload_op{"u", 1, 0, {chunk_at(0), chunk_at(1), chunk_at(2)}},
       extend_upload_op{"u", 1, 0, {chunk_at(0, 0)}},
-      complete_upload_op{"u", 1, 8, 0, {chunk_at(0)}},
-      complete_upload_op{"u", 1, 15, 0, {chunk_at(0), chunk_at(1)}},
+      complete_upload_op{"u", 1, 8, 0, {}, {chunk_at(0)}},
+      complete_upload_op{"u", 1, 15, 0, {}, {chunk_at(0), chunk_at(1)}},
+      complete_upload_op{"u", 1, 16, 0, attribute_map{{"", "x"}}, {chunk_at(0), chunk_at(1)}},
+      assemble_op{"k", 0, {}, {}},
+      assemble_op{"", 0, {}, {"k"}},
+      assemble_op{"k", 0, {}, {""}},
       adopt_upload_op{"u", 1, 2, 1},
       free_pads_op{{{1, 1}, {1, 2}}},
       free_pads_op{{{max_number, 1}}},
@@ -437,6 +441,49 @@ BOOST_AUTO_TEST_CASE(malformed_operations_are_invalid) {
   }
   BOOST_TEST(batch.empty());
   BOOST_TEST(batch.next_pad() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(chunks_whose_lengths_come_to_too_much_are_refused) {
+  const chunk_list one{chunk_at(0, 1, max_chunk_bytes)};
+  BOOST_TEST(rules::check_run(0, max_number - max_chunk_bytes - 1, one, false).value() == max_number - 1);
+  for (auto before : {max_number - max_chunk_bytes, max_number - 1}) {
+    const auto refused = rules::check_run(7, before, one, false);
+    BOOST_TEST((!refused && refused.error().code == errc::invalid_argument));
+  }
+  // Of a snapshot, where nothing was added up by ourselves.
+  snapshot_part part;
+  part.entries = {item("a", value_of(one, 1))};
+  part.entries[0].value.size += std::uint64_t{1} << 32;
+  index_state state;
+  const auto refused = load(state, {part}, 1, 1);
+  BOOST_TEST((!refused && refused.error().code == errc::index_corrupt));
+}
+
+BOOST_AUTO_TEST_CASE(a_value_is_assembled_of_parts_that_go) {
+  index_state state;
+  const attribute_set type(attribute_map{{"type", "text/plain"}});
+  BOOST_TEST(!do_commit(state, {put_op{"p1", value_of({chunk_at(0), chunk_at(1, 1, 3)})}, put_op{"p2", inline_value_of("")},
+                                put_op{"p3", value_of({chunk_at(2, 1, 5)})}, put_op{"a", value_of({chunk_at(3)})},
+                                put_op{"i", inline_value_of("x")}}));
+  const auto assemble = [](std::vector<std::string> parts) { return assemble_op{"a", 7, {}, std::move(parts)}; };
+  BOOST_TEST((do_commit(state, {assemble({"p1", "gone"})}) == errc::key_not_found));
+  BOOST_TEST((do_commit(state, {assemble({"p1", "i"})}) == errc::invalid_argument));
+  BOOST_TEST((do_commit(state, {assemble({"p1", "p1"})}) == errc::invalid_argument));
+  BOOST_TEST((do_commit(state, {assemble({"p1", "a"})}) == errc::invalid_argument));
+  BOOST_TEST((do_commit(state, {remove_op{"p1"}, assemble({"p1"})}) == errc::key_not_found));
+  BOOST_TEST(state.sequence() == 1u);
+  BOOST_TEST(!do_commit(state, {assemble_op{"a", 7, type, {"p3", "p2", "p1"}}}));
+  const auto* whole = state.find("a");
+  BOOST_REQUIRE(whole != nullptr);
+  BOOST_TEST(whole->size == 16u);
+  BOOST_TEST(whole->version == 2u);
+  BOOST_TEST(whole->modified_ms == 7);
+  BOOST_TEST((whole->attributes == type));
+  BOOST_TEST((*whole->chunks == chunk_list{chunk_at(2, 1, 5), chunk_at(0), chunk_at(1, 1, 3)}));
+  for (auto part : {"p1", "p2", "p3"})
+    BOOST_TEST(state.find(part) == nullptr);
+  BOOST_TEST((state.free_counter(3) == 1u));   // of the value that was replaced
+  BOOST_TEST(state.totals().pads_in_use == 3u);
 }
 
 BOOST_AUTO_TEST_CASE(a_small_inline_value_does_not_hold_on_to_a_large_block) {

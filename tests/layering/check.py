@@ -44,6 +44,7 @@ INCLUDE_RULES = [
     (r"<highwayhash/", SHIPPED, ("core/crypto",), "HighwayHash is only for core/crypto*"),
     (r"<openssl/", ("core/",), ("core/crypto", "core/s3/"), "in core/, OpenSSL is only for core/crypto* and core/s3/"),
     (r"<cbor(\.h|/)", SHIPPED, ("core/cbor",), "libcbor is only for core/cbor*"),
+    (r"<zstd", SHIPPED, ("core/compression",), "zstd is only for core/compression*"),
     (r"<lmdb\.h>", SHIPPED, ("core/engine/",), "LMDB is only for core/engine/"),
     (r"<rados/", SHIPPED, ("core/engine/rados_pool.cpp",), "librados is only for core/engine/rados_pool.cpp"),
     (r"<curl/", SHIPPED, ("core/s3/http.cpp",), "libcurl is only for core/s3/http.cpp"),

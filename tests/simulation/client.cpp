@@ -78,7 +78,9 @@ void client::next() {
     return remove(key);
   if (what < 80)
     return rename(key, world_.any_key());
-  if (what < 86)
+  if (what < 83)
+    return assemble(key);
+  if (what < 87)
     return list();
   if (what < 93)
     return sync([this] { pause_and_go_on(); });
@@ -123,6 +125,7 @@ void client::put(const std::string& key, std::string content, std::optional<std:
   const auto number = world_.reference_.begin(std::move(a));
   bool fails = false;
   put_request request{key, source_of(content, &fails), if_version, {}};
+  request.in_pads = d.chance(0.3);
   const auto cancels = may_cancel && d.chance(0.1);
   // Without a ticket, small values are put many at a time.
   if (cancels || d.chance(0.3))
@@ -238,6 +241,45 @@ void client::rename(const std::string& from, const std::string& to) {
             world_.answered(t, "rename done");
             if (number)
               world_.reference_.succeeded(*number, std::nullopt);
+            pause_and_go_on();
+          },
+          [this, t](caf::error& e) {
+            world_.failed(t, from_caf(e));
+            pause_and_go_on();
+          });
+}
+
+// Of values that lie in pads, or seem to: the reference may know more than this store does.
+void client::assemble(const std::string& key) {
+  auto& d = world_.dice_;
+  const auto& state = world_.reference_.state();
+  assemble_request request;
+  request.key = key;
+  request.attributes = attribute_map{{"x-made", std::to_string(world_.contents_)}};
+  std::vector<std::string> names;
+  for (const auto& item : state.list("key/", {}, 1000)) {
+    const auto* there = item.complete;
+    if (there == nullptr || item.key == key || request.parts.size() == 3 || d.chance(0.3) || (!there->chunks && !d.chance(0.1)))
+      continue;
+    request.parts.push_back({item.key, there->version});
+    names.push_back(item.key);
+  }
+  if (const auto* now = state.find(key); d.chance(0.2))
+    request.if_version = now != nullptr ? now->version : 0;
+  attempt a;
+  a.what = attempt::kind::assemble;
+  a.writer = home_->id;
+  a.key = key;
+  a.to = names_of(names);
+  a.if_version = request.if_version;
+  const auto number = world_.reference_.begin(std::move(a));
+  auto t = world_.ask(home_, "assemble of " + key + " from " + names_of(names), number);
+  self_->request(home_->store, caf::infinite, assemble_atom_v, std::move(request))
+      .then(
+          [this, t, number](commit_result& r) {
+            world_.answered(t, "assemble done");
+            world_.reference_.succeeded(number, r.version);
+            home_->at_least = std::max(home_->at_least, r.version);
             pause_and_go_on();
           },
           [this, t](caf::error& e) {

@@ -22,6 +22,7 @@ class client {
   void get(const std::string& key);
   void remove(const std::string& key);
   void rename(const std::string& from, const std::string& to);
+  void assemble(const std::string& key);
   void list();
   void sync(then_step then);
   void stats();

@@ -230,10 +230,12 @@ result<std::string> reference::read_value(const entry& value) {
   std::string out;
   for (const auto& c : *value.chunks) {
     const auto address = decoder_.addresses({pad_space::data, {c.pad.number}}).front();
+    if (address != c.address)
+      return fail(errc::corrupt_record, "pad " + text(c.pad.number) + " has another address than the index says");
     auto record = engine_.get(address);
     if (!record)
       return fail(record.error());
-    auto plain = decoder_.open(open_chunk_job{*record, address, c, 0, c.length});
+    auto plain = decoder_.open(open_chunk_job{*record, c, 0, c.length});
     if (!plain)
       return fail(plain.error());
     if (keys_.fingerprint_of(*plain) != c.print)
@@ -241,6 +243,25 @@ result<std::string> reference::read_value(const entry& value) {
     out += as_text(*plain);
   }
   return out;
+}
+
+std::string names_of(const std::vector<std::string>& parts) {
+  std::string names;
+  for (const auto& part : parts)
+    names += (names.empty() ? "" : "+") + part;
+  return names;
+}
+
+result<std::string> reference::read_parts(const index_batch& before, const assemble_op& op) {
+  std::string all;
+  for (const auto& part : op.parts) {
+    const auto* there = before.find(part);
+    auto content = there != nullptr ? read_value(*there) : result<std::string>(fail(errc::key_not_found, part + " is gone"));
+    if (!content)
+      return content;
+    all += *content;
+  }
+  return all;
 }
 
 void reference::apply(const commit& c) {
@@ -265,11 +286,19 @@ void reference::apply(const commit& c) {
       happened(attempt::kind::rename, c, moved->from, moved->to, version_of(moved->from));
       touched.insert(moved->from);
       touched.insert(moved->to);
+    } else if (const auto* made = std::get_if<assemble_op>(&op)) {
+      happened(attempt::kind::assemble, c, made->key, names_of(made->parts), version_of(made->key));
+      touched.insert(made->key);
+      touched.insert(made->parts.begin(), made->parts.end());
     }
+    const auto* made = std::get_if<assemble_op>(&op);
+    const auto expected = made != nullptr ? read_parts(batch, *made) : result<std::string>();
     const auto* whole = std::get_if<complete_upload_op>(&op);
     const auto before = whole != nullptr ? version_of(whole->key) : 0;
     if (auto added = batch.add(op); !added)
       return violate("commit " + text(c.sequence) + " does not fit: " + added.error().message);
+    if (made != nullptr && (!expected || read_value(*batch.find(made->key)) != expected))
+      return violate("commit " + text(c.sequence) + ": " + made->key + " is not what its parts were");
     if (whole != nullptr) {
       auto content = read_value(*batch.find(whole->key));
       if (!content)
@@ -325,7 +354,8 @@ void reference::happened(attempt::kind what, const commit& c, const std::string&
   bool tried = false, refused = false;
   for (auto& a : attempts_) {
     if (a.what != what || a.key != key || a.writer != c.writer
-        || (what == attempt::kind::put && a.content != detail) || (what == attempt::kind::rename && a.to != detail))
+        || (what == attempt::kind::put && a.content != detail)
+        || ((what == attempt::kind::rename || what == attempt::kind::assemble) && a.to != detail))
       continue;
     tried = true;
     if (a.result == outcome::refused) {
@@ -346,7 +376,7 @@ void reference::happened(attempt::kind what, const commit& c, const std::string&
     candidate->commits.push_back(c.sequence);
     return;
   }
-  const char* names[] = {"put", "remove", "rename"};
+  const char* names[] = {"put", "remove", "rename", "assemble"};
   violate(std::string("commit ") + text(c.sequence) + " holds a " + names[static_cast<int>(what)] + " of " + key + " ("
           + excerpt(detail) + ") "
           + (!tried ? "that this writer never tried"

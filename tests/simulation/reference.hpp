@@ -26,17 +26,20 @@ enum class outcome { running, done, refused, unknown };
 
 // A change that a client asked for.
 struct attempt {
-  enum class kind { put, remove, rename };
+  enum class kind { put, remove, rename, assemble };
   kind what = kind::put;
   writer_id writer{};
   std::string key;
   std::string content;                       // put
-  std::string to;                            // rename
+  std::string to;                            // rename; of an assemble, its parts: see names_of
   std::optional<std::uint64_t> if_version;
   outcome result = outcome::running;
   std::vector<std::uint64_t> commits;        // that may be its doing
   std::uint64_t begun_at = 0;                // sequence of the log when it began
 };
+
+// The parts of an assemble in one text.
+std::string names_of(const std::vector<std::string>& parts);
 
 class reference {
  public:
@@ -107,6 +110,8 @@ class reference {
   void happened(attempt::kind what, const commit& c, const std::string& key, const std::string& detail,
                 std::uint64_t version_before);
   result<std::string> read_value(const entry& value);
+  // What the parts hold in the state before, one behind the other.
+  result<std::string> read_parts(const index_batch& before, const assemble_op& op);
   void rebuild_used();
   result<index_state> load(const root& from);
   void compare(const index_state& other, std::string_view what);

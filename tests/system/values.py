@@ -78,6 +78,67 @@ def test_sizes_from_file_and_pipe():
         assert len(h.keys()) == 2 * len(sizes)
 
 
+def test_attributes():
+    with Home() as h:
+        for size in (10, 100_000):
+            h.put("key", noise.randbytes(size), "--type", "text/plain", "--attribute", "x-empty=",
+                  "--attribute", "x-two=a=b c", "--attribute", "x-raw=\udcff")
+            stat = h.run("stat", "--json", "key").expect().json
+            assert stat["attributes"] == {"type": "text/plain", "x-empty": "", "x-two": "a=b c",
+                                          "x-raw_base64": "/w=="}, stat
+            assert h.run("ls", "--json").expect().json["keys"][0]["attributes"] == stat["attributes"]
+            shown = h.run("stat", "key").expect().out
+            assert b"type      text/plain\n" in shown and b"x-two     a=b c\n" in shown and b"x-raw     \\377\n" in shown
+        h.put("key", b"without")
+        assert "attributes" not in h.run("stat", "--json", "key").expect().json
+        for words, message in (
+                (["--attribute", "x-a"], "NAME=VALUE"), (["--attribute", "type=a/b"], "--type"),
+                (["--attribute", "other=1"], "begin with 'x-'"), (["--attribute", "=1"], "begin with 'x-'"),
+                (["--attribute", "x-a=1", "--attribute", "x-a=2"], "given twice"),
+                (["--attribute", "x-a=" + "v" * 8192], "more than 8192"), (["--type", "a\nb"], "media type"),
+                (["--compress", "20"], "from 1 to 19")):
+            h.run("put", "key", *words, stdin=b"v").expect(USAGE, err=message)
+        assert h.get("key") == b"without"
+
+
+def test_a_files_time_and_mode_come_back():
+    with Home() as h:
+        for size in (0, 10, 100_000):
+            source, target = h.path("source", noise.randbytes(size)), h.path("target")
+            source.chmod(0o640)
+            os.utime(source, ns=(1, 1_234_567_890_123_456_789))
+            h.run("put", "key", source).expect()
+            attributes = h.run("stat", "--json", "key").expect().json["attributes"]
+            assert attributes == {"mode": "640", "mtime": "1234567890123456789"}, attributes
+            h.run("get", "key", target).expect()
+            assert target.stat().st_mtime_ns != source.stat().st_mtime_ns
+            target.unlink()
+            h.run("get", "--preserve", "key", target).expect()
+            assert target.stat().st_mtime_ns == 1_234_567_890_123_456_789
+            assert target.stat().st_mode & 0o777 == 0o640 and target.read_bytes() == source.read_bytes()
+        os.utime(source, ns=(1, -1))
+        h.run("put", "key", source).expect()
+        h.run("get", "--preserve", "key", target).expect()
+        assert target.stat().st_mtime_ns == -1
+        h.put("piped", b"value")
+        h.run("get", "--preserve", "piped", target).expect(err="no mtime")
+        for words in (["key"], ["key", "-"], ["--range", "0-1", "key", target]):
+            h.run("get", "--preserve", *words).expect(USAGE, err="--preserve")
+
+
+def test_what_can_be_compressed_takes_less():
+    text = b"".join(b"line %d of a text that repeats itself\n" % n for n in range(200_000))
+    with Home() as h:
+        taken = {}
+        for how in ("auto", "off", "19"):
+            before = h.run("stats", "--json").expect().json["pads"]["record_bytes"] if taken else 0
+            h.put(how, text[:1_000_000] if how == "19" else text, "--compress", how)
+            taken[how] = h.run("stats", "--json").expect().json["pads"]["record_bytes"] - before
+            assert h.get(how) == (text[:1_000_000] if how == "19" else text)
+            assert h.run("get", "--range", "4190000-4190999", "auto").expect().out == text[4_190_000:4_191_000]
+        assert taken["auto"] < len(text) / 4 and taken["off"] > len(text) and taken["19"] < 1_000_000 / 8, taken
+
+
 def test_a_large_file_with_holes():
     size = (64 << 20 if SANITIZED else 1 << 30) + 4321
     with Home() as h:
