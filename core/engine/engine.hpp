@@ -33,12 +33,25 @@ class pad_engine {
   // lower counter: stale_counter (both: detail = the stored counter). corrupt_record: not a well-formed record.
   // store_full, io_error: the batch is broken; commit, and it will fail with that error, once. Until then every put fails.
   virtual result<void> put(const bytes& record) = 0;
+  // The same for a record that makes room or leads to it: it may use what the engine keeps in reserve for these, as blank
+  // records and erasing may. Where a batch of nothing else ends with store_full, the reserve has been given up for it: the same
+  // again may do. Where there is a reserve, put is store_full until it is whole again.
+  virtual result<void> put_making_room(const bytes& record) { return put(record); }
   // Removes the pad altogether. `blank` is a blank record of it whose counter is higher than the stored one
   // (otherwise stale_counter): the owner's word that it may go. Ok when the pad is absent.
   virtual result<void> erase(const bytes& blank) = 0;
   // Makes the batch durable. After an error none of it is stored. Ok without a batch.
   virtual result<void> commit() = 0;
-  // Gives disk space that nothing uses back to the system; the bytes released. Between batches: invalid_argument in one.
+
+  // Between batches; invalid_argument in one.
+  //
+  // Empties what blank records have replaced, as far as that is not done. io_error: something of it is still there; this is on
+  // record, and is tried again with the next call and when the store is opened again.
+  virtual result<void> wipe() { return {}; }
+  // Makes what was freed ready for use, and gives it back to the system. Cheap when there is nothing to do. What fails is tried
+  // again the next time.
+  virtual result<void> tidy() { return {}; }
+  // The same for all that nothing uses, whoever freed it and when; the bytes released. io_error: as wipe says.
   virtual result<std::uint64_t> trim() { return 0; }
 
   // -- reading: any thread; sees committed pads ------------------------------------------------------------------------

@@ -112,10 +112,10 @@ result<free_space> extent_map::load(MDB_txn* txn, std::uint32_t segment) const {
   return space;
 }
 
-// The free range of this segment nearest to the block: from it on, or (backwards) in front of it.
-result<std::optional<block_range>> extent_map::seek(MDB_txn* txn, std::uint32_t segment, std::uint32_t block,
+// The range of this segment nearest to the block: from it on, or (backwards) in front of it.
+result<std::optional<block_range>> extent_map::seek(MDB_txn* txn, MDB_dbi database, std::uint32_t segment, std::uint32_t block,
                                                     bool backwards) const {
-  auto cursor = open_cursor(txn, env_->free_database(), env_->directory());
+  auto cursor = open_cursor(txn, database, env_->directory());
   if (!cursor)
     return fail(cursor.error());
   big_endian_key<2> name({segment, block});
@@ -128,15 +128,48 @@ result<std::optional<block_range>> extent_map::seek(MDB_txn* txn, std::uint32_t 
     return std::nullopt;
   if (code != 0)
     return fail(failed(code, segment));
-  return block_range{segment, big_endian_at(key, 4), copy_value<std::uint32_t>(value).value_or(0)};
+  std::uint32_t count = 0;  // both kinds of value begin with it
+  if (key.mv_size != 8 || value.mv_size < sizeof count)
+    return fail(contradiction({segment, block, 0}, "a range of the wrong shape"));
+  std::memcpy(&count, value.mv_data, sizeof count);
+  return block_range{segment, big_endian_at(key, 4), count};
 }
 
 result<std::optional<block_range>> extent_map::at_or_after(MDB_txn* txn, std::uint32_t segment, std::uint32_t block) const {
-  return seek(txn, segment, block, false);
+  return seek(txn, env_->free_database(), segment, block, false);
 }
 
 result<std::optional<block_range>> extent_map::before(MDB_txn* txn, std::uint32_t segment, std::uint32_t block) const {
-  return seek(txn, segment, block, true);
+  return seek(txn, env_->free_database(), segment, block, true);
+}
+
+result<bool> extent_map::overlaps(MDB_txn* txn, MDB_dbi database, const block_range& range) const {
+  auto next = seek(txn, database, range.segment, range.first, false);
+  auto previous = seek(txn, database, range.segment, range.first, true);
+  if (!next || !previous)
+    return fail(next ? previous.error() : next.error());
+  return (*next && (*next)->first < range.first + range.count)
+         || (*previous && (*previous)->first + (*previous)->count > range.first);
+}
+
+result<std::vector<released_range>> extent_map::released(MDB_txn* txn, std::size_t at_most) const {
+  auto cursor = open_cursor(txn, env_->released_database(), env_->directory());
+  if (!cursor)
+    return fail(cursor.error());
+  std::vector<released_range> found;
+  MDB_val key{}, value{};
+  int code = 0;
+  while (found.size() < at_most && (code = mdb_cursor_get(cursor->get(), &key, &value, MDB_NEXT)) == 0) {
+    auto info = copy_value<store_format::released_info>(value);
+    if (key.mv_size != 8 || !info)
+      return fail(contradiction({}, "a released range of the wrong shape"));
+    found.push_back({{big_endian_at(key, 0), big_endian_at(key, 4), info->blocks},
+                     info->transaction,
+                     (info->flags & store_format::to_be_wiped_flag) != 0});
+  }
+  if (code != 0 && code != MDB_NOTFOUND)
+    return fail(failed(code, 0));
+  return found;
 }
 
 // -- changing ----------------------------------------------------------------------------------------------------------
@@ -204,12 +237,32 @@ result<segment_info> extent_map::grow(MDB_txn* txn, block_range added) const {
   return update(txn, added.segment, added.count, added.count);
 }
 
-result<segment_info> extent_map::give(MDB_txn* txn, block_range range) const {
+result<void> extent_map::release(MDB_txn* txn, const released_range& what) const {
+  const auto& range = what.range;
   auto state = info(txn, range.segment);
   if (!state)
     return fail(state.error());
   if (!*state || range.first + range.count > (*state)->blocks)
     return fail(contradiction(range, "outside of its segment"));
+  for (auto database : {env_->free_database(), env_->released_database()}) {
+    auto twice = overlaps(txn, database, range);
+    if (!twice || *twice)
+      return fail(twice ? contradiction(range, "freed twice") : twice.error());
+  }
+  store_format::released_info info{range.count, what.to_wipe ? store_format::to_be_wiped_flag : 0u, what.transaction};
+  big_endian_key<2> name({range.segment, range.first});
+  auto key = name.val();
+  MDB_val value{sizeof info, &info};
+  if (auto code = mdb_put(txn, env_->released_database(), &key, &value, MDB_NOOVERWRITE); code != 0)
+    return fail(failed(code, range.segment));
+  return {};
+}
+
+result<segment_info> extent_map::reclaim(MDB_txn* txn, const block_range& range) const {
+  big_endian_key<2> name({range.segment, range.first});
+  auto key = name.val();
+  if (auto code = mdb_del(txn, env_->released_database(), &key, nullptr); code != 0)
+    return fail(failed(code, range.segment));
   if (auto merged = merge(txn, range); !merged)
     return fail(merged.error());
   return update(txn, range.segment, 0, range.count);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/engine/disk_reserve.hpp"
 #include "core/engine/engine.hpp"
 #include "core/engine/lmdb_env.hpp"
 #include "core/engine/lmdb_writer.hpp"
@@ -39,9 +40,11 @@ class lmdb_engine final : public lmdb_writer {
   lmdb_engine(std::shared_ptr<lmdb_env> env, const lmdb_options& options);
   ~lmdb_engine() override { abandon(); }
 
-  result<void> put(const bytes& record) override;
+  result<void> put(const bytes& record) override { return put(record, false); }
+  result<void> put_making_room(const bytes& record) override { return put(record, true); }
   result<void> erase(const bytes& blank) override;
   result<void> commit() override;
+  result<void> tidy() override;
   result<std::uint64_t> trim() override;
 
  private:
@@ -49,14 +52,19 @@ class lmdb_engine final : public lmdb_writer {
     write_txn txn;
     store_meta meta;
     bool changed = false;
+    bool adds = false;  // something that may not use the reserve
   };
 
+  result<void> put(const bytes& record, bool makes_room);
   result<void> begin();
-  result<void> put_into_batch(const record_header& header, const bytes& record);
+  result<void> between_batches() const;
+  result<void> begin_adding(std::size_t record_bytes);
+  result<void> put_into_batch(const record_header& header, const bytes& record, bool makes_room);
   result<void> erase_from_batch(const record_header& blank);
   result<void> end_if_unchanged(result<void> outcome);
   void abandon();
   result<void> broken(error cause);
+  void ended_without_room(bool adds);
   result<std::optional<stored_pad>> find(MDB_txn* txn, const pad_address& address) const;
   result<bool> holds(const stored_pad& stored, const bytes& record);
   result<void> store(const record_header& header, const bytes& record);
@@ -67,6 +75,7 @@ class lmdb_engine final : public lmdb_writer {
   std::size_t segment_from_bytes_;
   segment_writer segments_;
   segment_reader payloads_;
+  disk_reserve reserve_;
   std::optional<open_batch> batch_;
   std::optional<error> failure_;  // of the batch, until commit has reported it
 };
@@ -76,7 +85,8 @@ lmdb_engine::lmdb_engine(std::shared_ptr<lmdb_env> env, const lmdb_options& opti
       segment_from_bytes_(options.segment_from_bytes == 0
                               ? max_record_bytes
                               : std::max<std::size_t>(options.segment_from_bytes, store_format::least_segment_payload_bytes)),
-      segments_(*env_, options.direct_writes), payloads_(env_->directory(), options.direct_reads) {}
+      segments_(*env_, options.direct_writes), payloads_(env_->directory(), options.direct_reads),
+      reserve_(env_->directory()) {}
 
 std::string lmdb_engine::name_of_pad(const pad_address& address) const {
   return "pad " + short_name(address) + " in the store " + env_->directory();
@@ -129,15 +139,39 @@ result<void> lmdb_engine::begin() {
 void lmdb_engine::abandon() {
   if (!batch_)
     return;
-  segments_.aborted();
+  segments_.aborted(false);
   batch_.reset();
+}
+
+// A batch that only makes room finds some when it is tried again.
+void lmdb_engine::ended_without_room(bool adds) {
+  if (!adds)
+    reserve_.give_up();
+}
+
+// Adding keeps the reserve whole. Pages that LMDB has to spare are as good, if they are enough for what is added, too.
+result<void> lmdb_engine::begin_adding(std::size_t record_bytes) {
+  constexpr std::uint64_t pages_of_a_transaction_bytes = 64 * 1024;
+  if (std::exchange(batch_->adds, true))
+    return {};
+  auto whole = reserve_.make_whole();
+  if (whole || whole.error().code != errc::store_full)
+    return whole;
+  auto spare = env_->free_bytes();
+  if (!spare)
+    return fail(spare.error());
+  return *spare >= reserve_.size_bytes() + record_bytes + pages_of_a_transaction_bytes ? result<void>() : whole;
 }
 
 result<void> lmdb_engine::broken(error cause) {
   // To who writes, corrupt_record says that the new record is malformed; here it is the stored one that is damaged.
   if (cause.code == errc::corrupt_record)
     cause.code = errc::store_damaged;
+  const auto without_room = batch_ && cause.code == errc::store_full;
+  const auto adds = batch_ && batch_->adds;
   abandon();
+  if (without_room)
+    ended_without_room(adds);
   failure_ = cause;
   return fail(std::move(cause));
 }
@@ -184,13 +218,23 @@ result<void> lmdb_engine::release(const stored_pad& stored, bool wipe) {
   return stored.where ? segments_.free(batch_->txn, *stored.where, stored.header.payload_bytes, wipe) : result<void>();
 }
 
-result<void> lmdb_engine::put(const bytes& record) {
+result<void> lmdb_engine::put(const bytes& record, bool makes_room) {
   auto header = parse_record(record);
   if (!header)
     return fail(header.error());
   if (auto begun = begin(); !begun)
     return begun;
-  return end_if_unchanged(put_into_batch(*header, record));
+  const auto first = !batch_->changed;
+  auto outcome = put_into_batch(*header, record, makes_room || header->blank);
+  if (first && !outcome && outcome.error().code == errc::store_full && failure_) {
+    // What the last transactions freed is not free yet: two more make it so.
+    failure_.reset();
+    static_cast<void>(segments_.tidy());
+    if (auto begun = begin(); !begun)
+      return begun;
+    outcome = put_into_batch(*header, record, makes_room || header->blank);
+  }
+  return end_if_unchanged(std::move(outcome));
 }
 
 result<void> lmdb_engine::erase(const bytes& blank) {
@@ -209,7 +253,7 @@ result<void> lmdb_engine::end_if_unchanged(result<void> outcome) {
   return outcome;
 }
 
-result<void> lmdb_engine::put_into_batch(const record_header& header, const bytes& record) {
+result<void> lmdb_engine::put_into_batch(const record_header& header, const bytes& record, bool makes_room) {
   auto stored = find(batch_->txn.handle(), header.address);
   if (!stored && stored.error().code == errc::corrupt_record)  // this pad's trouble, not that of others in the batch
     return fail(stored.error());
@@ -225,9 +269,12 @@ result<void> lmdb_engine::put_into_batch(const record_header& header, const byte
       return broken(same.error());
     if (!verdict || *verdict == write_verdict::already_there)
       return verdict ? result<void>() : fail(verdict.error());
+  }
+  if (auto room = makes_room ? result<void>() : begin_adding(record.size()); !room)
+    return broken(room.error());
+  if (*stored)
     if (auto released = release(**stored, header.blank); !released)
       return broken(released.error());
-  }
   if (auto done = store(header, record); !done)
     return broken(done.error());
   return {};
@@ -256,23 +303,39 @@ result<void> lmdb_engine::commit() {
     return {};
   auto outcome = segments_.sync();
   if (outcome)
-    outcome = env_->save_meta(batch_->txn.handle(), batch_->meta);
+    outcome = segments_.reclaim(batch_->txn);
   if (outcome)
+    outcome = env_->save_meta(batch_->txn.handle(), batch_->meta);
+  auto in_doubt = false;
+  if (outcome) {
     outcome = batch_->txn.commit();
+    in_doubt = !outcome && outcome.error().code == errc::io_error;
+  }
   if (outcome)
     segments_.committed();
   else
-    segments_.aborted();
+    segments_.aborted(in_doubt);
+  const auto adds = batch_->adds;
   batch_.reset();
-  if (outcome)
-    segments_.wipe();
+  if (!outcome && outcome.error().code == errc::store_full)
+    ended_without_room(adds);
   return outcome;
 }
 
-result<std::uint64_t> lmdb_engine::trim() {
+result<void> lmdb_engine::between_batches() const {
   if (batch_ || failure_)
-    return fail(errc::invalid_argument, "the store " + env_->directory() + " is trimmed between batches; commit first");
-  return segments_.trim();
+    return fail(errc::invalid_argument, "the store " + env_->directory() + " is tidied between batches; commit first");
+  return {};
+}
+
+result<void> lmdb_engine::tidy() {
+  auto free = between_batches();
+  return free ? segments_.tidy() : free;
+}
+
+result<std::uint64_t> lmdb_engine::trim() {
+  auto free = between_batches();
+  return free ? segments_.trim() : fail(free.error());
 }
 
 }  // namespace

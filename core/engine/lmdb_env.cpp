@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -72,64 +73,124 @@ write_txn::~write_txn() {
     return;
   mdb_txn_abort(txn_);
   env_->writer_.store({});
+  std::unique_lock lock(env_->mutex_);
+  env_->leave(lock, 0);
 }
 
 result<void> write_txn::commit() {
   auto code = mdb_txn_commit(std::exchange(txn_, nullptr));
   env_->writer_.store({});
-  if (code != 0)
-    return fail(env_->failure(code, "committing to the store " + env_->directory_));
+  auto outcome = result<void>();
+  if (code != 0) {
+    outcome = fail(env_->failure(code, "committing to the store " + env_->directory_));
+    if (env_->has_panicked()) {
+      // The meta page may have been written or not.
+      outcome = fail(errc::io_error, outcome.error().message + "; whether it was stored shows when the store is read again");
+      code = MDB_PANIC;
+    }
+  }
+  std::unique_lock lock(env_->mutex_);
+  env_->leave(lock, code);
+  return outcome;
+}
+
+bool lmdb_env::has_panicked() noexcept {
+  MDB_txn* txn = nullptr;
+  const auto code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
+  if (code == 0)
+    mdb_txn_abort(txn);
+  return code == MDB_PANIC;
+}
+
+result<void> lmdb_env::enter(std::unique_lock<std::mutex>& lock) {
+  constexpr std::chrono::seconds longest_transaction{10};
+  if (panicked_) {
+    if (!all_left_.wait_for(lock, longest_transaction, [this] { return inside_ == 0; }))
+      return fail(errc::io_error, "the store " + directory_ + " must be opened again after a failed write, and is still in use "
+                                                                "in this process; try again");
+    if (panicked_)
+      if (auto opened = open_again(); !opened)
+        return opened;
+  }
+  ++inside_;
   return {};
 }
 
+void lmdb_env::leave(std::unique_lock<std::mutex>&, int last_code) noexcept {
+  panicked_ = panicked_ || last_code == MDB_PANIC;
+  if (--inside_ == 0 && panicked_)
+    all_left_.notify_all();
+}
+
 result<read_txn> lmdb_env::read() {
-  MDB_txn* txn = nullptr;
-  {
-    std::lock_guard lock(idle_mutex_);
+  for (auto tries = 2;; --tries) {
+    MDB_txn* txn = nullptr;
+    std::unique_lock lock(mutex_);
+    if (auto entered = enter(lock); !entered)
+      return fail(entered.error());
     if (!idle_.empty()) {
       txn = idle_.back();
       idle_.pop_back();
     }
+    lock.unlock();
+    auto renewed = txn != nullptr;
+    auto begin = [&] { return renewed ? mdb_txn_renew(txn) : mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn); };
+    auto code = begin();
+    if (code == MDB_READERS_FULL && mdb_reader_check(env_, nullptr) == 0)
+      code = begin();
+    if (code == 0)
+      return read_txn(*this, txn);
+    if (renewed)
+      mdb_txn_abort(txn);
+    lock.lock();
+    leave(lock, code);
+    if (code != MDB_PANIC || tries == 1)
+      return fail(reader_error(code, "reading the store " + directory_));
   }
-  auto renewed = txn != nullptr;
-  auto begin = [&] { return renewed ? mdb_txn_renew(txn) : mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn); };
-  auto code = begin();
-  if (code == MDB_READERS_FULL && mdb_reader_check(env_, nullptr) == 0)
-    code = begin();
-  if (code == 0)
-    return read_txn(*this, txn);
-  if (renewed)
-    mdb_txn_abort(txn);
-  return fail(reader_error(code, "reading the store " + directory_));
 }
 
 void lmdb_env::give_back(MDB_txn* txn) noexcept {
   mdb_txn_reset(txn);
-  {
-    std::lock_guard lock(idle_mutex_);
-    if (idle_.size() < idle_.capacity()) {
-      idle_.push_back(txn);
-      return;
-    }
+  std::unique_lock lock(mutex_);
+  if (idle_.size() < idle_.capacity()) {
+    idle_.push_back(txn);
+  } else {
+    lock.unlock();
+    mdb_txn_abort(txn);
+    lock.lock();
   }
-  mdb_txn_abort(txn);
+  leave(lock, 0);
 }
 
 result<write_txn> lmdb_env::write() {
   // LMDB would wait for ever for its own thread.
   if (writer_.load() == std::this_thread::get_id())
     return fail(errc::invalid_argument, "this thread has another batch open on the store " + directory_ + "; commit it first");
-  // LMDB reads the head of its file through the map, where there may be no file any more.
-  if (auto there = file_->newest(); !there)
-    return fail(there.error());
-  MDB_txn* txn = nullptr;
-  if (auto code = mdb_txn_begin(env_, nullptr, 0, &txn); code != 0)
-    return fail(lmdb_error(code, "writing to the store " + directory_));
-  writer_.store(std::this_thread::get_id());
-  write_txn begun(*this, txn);
-  if (auto sound = check_before_writing(begun.id()); !sound)
-    return fail(sound.error());
-  return begun;
+  for (auto tries = 2;; --tries) {
+    std::unique_lock lock(mutex_);
+    if (auto entered = enter(lock); !entered)
+      return fail(entered.error());
+    lock.unlock();
+    // LMDB reads the head of its file through the map, where there may be no file any more.
+    if (auto there = file_->newest(); !there) {
+      lock.lock();
+      leave(lock, 0);
+      return fail(there.error());
+    }
+    MDB_txn* txn = nullptr;
+    auto code = mdb_txn_begin(env_, nullptr, 0, &txn);
+    if (code == 0) {
+      writer_.store(std::this_thread::get_id());
+      write_txn begun(*this, txn);
+      if (auto sound = check_before_writing(begun.id()); !sound)
+        return fail(sound.error());
+      return begun;
+    }
+    lock.lock();
+    leave(lock, code);
+    if (code != MDB_PANIC || tries == 1)
+      return fail(lmdb_error(code, "writing to the store " + directory_));
+  }
 }
 
 // While we hold LMDB's lock nobody else writes. Another process may have made the file grow, and anybody shorter.
@@ -154,6 +215,31 @@ result<void> lmdb_env::check_before_writing(std::uint64_t transaction) {
 
 result<void> lmdb_env::check_pad(const pad_address& address) const {
   return pads_of_base_ ? file_->check_around(*base_, *pads_of_base_, address) : result<void>();
+}
+
+result<std::uint64_t> lmdb_env::free_bytes() {
+  constexpr MDB_dbi lmdbs_own = 0;  // transaction -> a list of page numbers, the first of which is their count
+  auto txn = read();
+  if (!txn)
+    return fail(txn.error());
+  MDB_cursor* cursor = nullptr;
+  auto code = mdb_cursor_open(txn->handle(), lmdbs_own, &cursor);
+  std::uint64_t pages = 0;
+  MDB_val key{}, value{};
+  while (code == 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    std::size_t count = 0;
+    if (value.mv_size >= sizeof count)
+      std::memcpy(&count, value.mv_data, sizeof count);
+    pages += count;
+  }
+  if (cursor != nullptr)
+    mdb_cursor_close(cursor);
+  MDB_stat stat{};
+  if (code == MDB_NOTFOUND)
+    code = mdb_env_stat(env_, &stat);
+  if (code != 0)
+    return fail(lmdb_error(code, "counting the free pages of the store " + directory_));
+  return pages * stat.ms_psize;
 }
 
 // -- the meta record ---------------------------------------------------------------------------------------------------

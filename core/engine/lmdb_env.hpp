@@ -8,12 +8,17 @@
 // memcpy instead of an error from pwrite, and a stray write of the program would reach the store. Nor does it pay: durable
 // batches of 4 MiB records took 1.1-1.9 ns of CPU a byte with it and 0.3-1.4 without, in one run side by side.
 // Commits are durable: data pages are synced before the meta page that names them.
+//
+// After a meta page that could not be written LMDB refuses everything (MDB_PANIC) until the environment is opened again. That
+// happens here, as soon as nobody is inside any more: the commit that met it ends with io_error, its outcome unknown, and the
+// next transaction finds a fresh environment.
 #pragma once
 
 #include <lmdb.h>
 #include <sys/types.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -72,7 +77,8 @@ class write_txn {
 
   MDB_txn* handle() const noexcept { return txn_; }
   std::uint64_t id() const noexcept { return mdb_txn_id(txn_); }
-  // Durable when it returns ok; nothing is stored otherwise. The transaction is over either way.
+  // Durable when it returns ok; nothing is stored otherwise, but for io_error: then all of it may be or nothing. The
+  // transaction is over either way.
   result<void> commit();
 
  private:
@@ -88,7 +94,8 @@ class lmdb_env {
   lmdb_env(const lmdb_env&) = delete;
   lmdb_env& operator=(const lmdb_env&) = delete;
 
-  // Cheap: reuses a reader slot. overloaded: every slot is taken.
+  // Cheap: reuses a reader slot. overloaded: every slot is taken. Not for a thread that reads already: where the environment
+  // must be opened again, it would wait for itself.
   result<read_txn> read();
   // Waits for the writers of other threads and processes. invalid_argument: this thread already holds it; store_damaged: the
   // file is no longer what the last commit made of it.
@@ -101,6 +108,9 @@ class lmdb_env {
   MDB_dbi pads_database() const noexcept { return pads_; }
   MDB_dbi segments_database() const noexcept { return segments_; }
   MDB_dbi free_database() const noexcept { return free_; }
+  MDB_dbi released_database() const noexcept { return released_; }
+  // What lies in the data file and is not used: the next transactions take it before the file grows. io_error.
+  result<std::uint64_t> free_bytes();
 
   // lmdb_error, which also knows that a full disk may look like EIO.
   error failure(int code, const std::string& doing) const;
@@ -124,18 +134,27 @@ class lmdb_env {
   result<contents> open_databases(MDB_txn* txn, unsigned flags);
   result<void> open_or_create_databases();
   result<void> set_up();
+  // Everybody who uses env_ is inside, from before the first call on it to after the last.
+  result<void> enter(std::unique_lock<std::mutex>& lock);
+  void leave(std::unique_lock<std::mutex>& lock, int last_code) noexcept;
+  result<void> open_again();
+  bool has_panicked() noexcept;
   void give_back(MDB_txn* txn) noexcept;
 
-  MDB_env* env_;
+  MDB_env* env_;  // null: it could not be opened again yet
   std::string directory_;
   std::optional<lmdb_file> file_;             // the same file, for looking at it before LMDB does
   bool all_checked_ = false;                  // when it was opened, no page was left out
   std::optional<lmdb_file::state> base_;      // of the open write transaction
   std::optional<lmdb_pages::database> pads_of_base_;
-  MDB_dbi meta_ = 0, pads_ = 0, segments_ = 0, free_ = 0;
+  std::uint64_t map_bytes_ = 0;
+  MDB_dbi meta_ = 0, pads_ = 0, segments_ = 0, free_ = 0, released_ = 0;
   std::mutex set_up_mutex_;
   std::atomic<bool> ready_{false};  // the database handles are set
-  std::mutex idle_mutex_;
+  std::mutex mutex_;
+  std::condition_variable all_left_;
+  std::size_t inside_ = 0;
+  bool panicked_ = false;       // to be opened again
   std::vector<MDB_txn*> idle_;  // reset read transactions
   std::atomic<std::thread::id> writer_{};
 };

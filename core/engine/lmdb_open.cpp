@@ -107,6 +107,7 @@ result<std::unique_ptr<lmdb_env>> lmdb_env::open_new(const lmdb_options& options
     return fail(file.error());
   env->file_.emplace(std::move(*file));
   env->all_checked_ = *all_checked;
+  env->map_bytes_ = std::max(options.map_bytes, least_map_bytes);
   env->idle_.reserve(most_idle_readers);
   mdb_reader_check(env->env_, nullptr);  // slots that dead processes left would keep old pages alive
   return env;
@@ -187,7 +188,8 @@ result<lmdb_env::contents> lmdb_env::open_databases(MDB_txn* txn, unsigned flags
     return contents::nothing;
   for (auto [name, database] : {std::pair(store_format::pads_database, &pads_),
                                 std::pair(store_format::segments_database, &segments_),
-                                std::pair(store_format::free_database, &free_)}) {
+                                std::pair(store_format::free_database, &free_),
+                                std::pair(store_format::released_database, &released_)}) {
     auto code = mdb_dbi_open(txn, name, flags, database);
     if (code == MDB_NOTFOUND)
       return contents::older_store;
@@ -229,10 +231,28 @@ result<void> lmdb_env::open_or_create_databases() {
   return sync_directory(directory_);
 }
 
+// Nobody is inside.
+result<void> lmdb_env::open_again() {
+  for (auto* txn : idle_)
+    mdb_txn_abort(txn);
+  idle_.clear();
+  if (env_ != nullptr)
+    mdb_env_close(std::exchange(env_, nullptr));  // first: its locks belong to the process
+  auto raw = map_largest(directory_, env_flags, map_bytes_);
+  if (!raw)
+    return fail(raw.error());
+  env_ = *raw;
+  if (auto found = look(); !found || *found != contents::store)
+    return found ? fail(errc::io_error, "the store " + directory_ + " is not there any more") : fail(found.error());
+  panicked_ = false;
+  return {};
+}
+
 lmdb_env::~lmdb_env() {
   for (auto* txn : idle_)
     mdb_txn_abort(txn);
-  mdb_env_close(env_);
+  if (env_ != nullptr)
+    mdb_env_close(env_);
 }
 
 }  // namespace mutant

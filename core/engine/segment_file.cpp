@@ -103,7 +103,7 @@ segment_file::~segment_file() {
 error segment_file::failed(int number, const char* doing) const {
   auto e = errno_error(number, std::string(doing) + " the segment file " + path_);
   if (e.code == errc::store_full)
-    e.message += "; make room on the disk, or remove something from the store";
+    e.message += ": the disk is full; make room on it, or remove something from the store";
   return e;
 }
 
@@ -155,16 +155,23 @@ result<segment_file> segment_file::open_for_wiping(std::string path) {
 
 // -- writing -----------------------------------------------------------------------------------------------------------
 
-result<void> segment_file::allocate(std::uint64_t size_bytes) {
-  auto size = static_cast<off_t>(size_bytes);
-  if (retry_interrupted([&] { return ::fallocate(fd_, 0, 0, size); }) == 0)
+result<void> segment_file::grow(std::uint64_t old_size_bytes, std::uint64_t size_bytes) {
+  const auto from = static_cast<off_t>(old_size_bytes), to = static_cast<off_t>(size_bytes);
+  if (retry_interrupted([&] { return ::fallocate(fd_, 0, from, to - from); }) == 0)
     return {};
-  if (errno != EOPNOTSUPP)
-    return fail(failed(errno, "allocating room in"));
+  if (errno != EOPNOTSUPP) {
+    auto e = failed(errno, "allocating room in");
+    shrink(old_size_bytes);  // some file systems keep what they could get
+    return fail(std::move(e));
+  }
   struct stat info {};
-  if (::fstat(fd_, &info) != 0 || (info.st_size < size && ::ftruncate(fd_, size) != 0))
+  if (::fstat(fd_, &info) != 0 || (info.st_size < to && ::ftruncate(fd_, to) != 0))
     return fail(failed(errno, "growing"));
   return {};
+}
+
+void segment_file::shrink(std::uint64_t size_bytes) noexcept {
+  static_cast<void>(::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0);
 }
 
 // Some file systems accept O_DIRECT and refuse it when it comes to reading or writing. False: it was not that.

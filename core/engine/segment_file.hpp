@@ -57,8 +57,11 @@ class segment_file {
   segment_file& operator=(segment_file&& other) noexcept;
   ~segment_file();
 
-  // Gives the file its blocks, up to this size. store_full: no room; what it got is of no harm.
-  result<void> allocate(std::uint64_t size_bytes);
+  // Makes the file this long, and gives it its blocks from the old size on: holes before that stay holes. store_full: no room,
+  // and nothing is different.
+  result<void> grow(std::uint64_t old_size_bytes, std::uint64_t size_bytes);
+  // Cuts off what a batch that came to nothing has added.
+  void shrink(std::uint64_t size_bytes) noexcept;
   result<void> write(std::uint64_t offset, block_padded& payload);
   bool is_direct() const noexcept { return direct_; }
   int descriptor() const noexcept { return fd_; }

@@ -1,7 +1,6 @@
 #include "core/engine/segment_writer.hpp"
 
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -19,22 +18,22 @@ using store_format::store_meta;
 
 namespace {
 
-constexpr std::uint32_t least_step_blocks = 1024;    // 4 MiB: a small store stays small
+// A segment grows by what is wanted, or by a tenth: a small store stays small, and a large one does not grow too often.
+constexpr std::uint32_t growth_divisor = 10;
 constexpr std::uint32_t most_step_blocks = 32 * 1024;  // 128 MiB
 constexpr std::size_t most_owned_segments = 64;      // each is an open file
 constexpr int most_taken_over_at_once = 4;           // reading the free space of fragmented segments costs
 constexpr std::uint32_t most_numbers_tried = 1000;
-// Left for LMDB when a segment grows: without room for its pages not even an erase could be committed.
-constexpr std::uint64_t reserve_bytes = 2 << 20;
+// Payloads leave LMDB a few pages: without them the transaction that names them could not be committed.
+constexpr std::uint64_t room_for_lmdb_bytes = 64 * 1024;
 
-// What the disk has beyond the reserve.
+// What the disk has left for us; as good as no limit where it does not say.
 std::uint64_t room_at(const std::string& directory) {
   struct statvfs info {};
-  if (::statvfs(directory.c_str(), &info) != 0)
-    return ~std::uint64_t{0};
-  auto room = std::uint64_t{info.f_bavail} * info.f_frsize;
-  return room > reserve_bytes ? room - reserve_bytes : 0;
+  return ::statvfs(directory.c_str(), &info) == 0 ? std::uint64_t{info.f_bavail} * info.f_frsize : ~std::uint64_t{0};
 }
+
+constexpr std::size_t most_to_punch = 65536;         // more are left to trim
 
 }  // namespace
 
@@ -45,6 +44,8 @@ std::string segment_writer::path_of(std::uint32_t segment) const {
 // -- a batch -----------------------------------------------------------------------------------------------------------
 
 result<extent> segment_writer::write(const write_txn& txn, store_meta& meta, const bytes& record) {
+  if (written_.empty())
+    room_before_bytes_ = room_at(env_.directory());
   auto place = allocate(txn, meta, store_format::blocks_of(payload_of(record).size()));
   if (!place)
     return fail(place.error());
@@ -55,6 +56,7 @@ result<extent> segment_writer::write(const write_txn& txn, store_meta& meta, con
   current_ = place->segment;
   auto& segment = owned_.at(place->segment);
   segment.unsynced = true;
+  written_.push_back(*place);
   if (auto begun = writes_.submit(segment.file, std::uint64_t{place->first} * block_bytes, record); !begun)
     return fail(begun.error());
   return extent{place->segment, place->first, txn.id()};
@@ -62,19 +64,48 @@ result<extent> segment_writer::write(const write_txn& txn, store_meta& meta, con
 
 result<void> segment_writer::free(const write_txn& txn, const extent& where, std::size_t payload_bytes, bool wipe) {
   block_range range{where.segment, where.block, store_format::blocks_of(payload_bytes)};
-  auto given = map_.give(txn.handle(), range);
-  if (!given)
-    return fail(given.error());
-  touched_[range.segment] = *given;
-  freed_.push_back(range);
-  if (wipe)
-    freed_to_wipe_.push_back(range);
+  may_be_untidy_ = true;
+  return map_.release(txn.handle(), {range, txn.id(), wipe});
+}
+
+// It is free in the state that this transaction leaves, so from the next on it may be written to, and given back.
+result<void> segment_writer::make_free(const write_txn& txn, const block_range& range, bool emptied) {
+  auto state = map_.reclaim(txn.handle(), range);
+  if (!state)
+    return fail(state.error());
+  touched_[range.segment] = *state;
+  reclaimed_.push_back(range);
+  if (!emptied)
+    reclaimed_full_.push_back(range);
+  return {};
+}
+
+result<void> segment_writer::reclaim(const write_txn& txn) {
+  auto released = map_.released(txn.handle(), most_reclaimed_at_once);
+  if (!released)
+    return fail(released.error());
+  if (released->empty())
+    return {};
+  if (auto fresh = refresh(); !fresh)
+    return fresh;
+  for (auto& what : *released) {
+    if (what.to_wipe || what.transaction >= txn.id())
+      continue;
+    if (auto done = make_free(txn, what.range, false); !done)
+      return done;
+  }
   return {};
 }
 
 result<void> segment_writer::sync() {
   if (auto settled = settle(); !settled)
     return settled;
+  if (written_.empty())
+    return {};
+  const auto room = room_at(env_.directory());
+  if (room < room_for_lmdb_bytes && room < room_before_bytes_)
+    return fail(errc::store_full, "writing to the segment files of the store " + env_.directory()
+                                      + ": the disk is full; make room on it, or remove something from the store");
   auto created = false;
   for (auto& [number, segment] : owned_) {
     if (segment.unsynced)
@@ -89,31 +120,44 @@ void segment_writer::committed() {
   for (auto& [number, info] : touched_)
     if (auto at = owned_.find(number); at != owned_.end())
       at->second.info = info;
-  for (auto& range : freed_)
-    if (auto at = owned_.find(range.segment); at != owned_.end())
+  for (auto& range : reclaimed_)
+    if (auto at = owned_.find(range.segment); at != owned_.end() && !at->second.stale)
       at->second.space.add(range.first, range.count);
-  for (auto& [number, segment] : owned_)
+  if (to_punch_.size() + reclaimed_full_.size() <= most_to_punch)
+    to_punch_.insert(to_punch_.end(), reclaimed_full_.begin(), reclaimed_full_.end());
+  for (auto& [number, segment] : owned_) {
     segment.fresh = segment.unsynced = false;
+    segment.blocks_before = 0;
+  }
   while (owned_.size() > most_owned_segments)
     owned_.erase(std::ranges::min_element(owned_, {}, [](auto& entry) { return entry.second.space.blocks(); }));
-  to_wipe_.insert(to_wipe_.end(), freed_to_wipe_.begin(), freed_to_wipe_.end());
-  touched_.clear();
-  freed_.clear();
-  freed_to_wipe_.clear();
-  refreshed_ = false;
+  forget_batch();
 }
 
-void segment_writer::aborted() {
+void segment_writer::aborted(bool in_doubt) {
   static_cast<void>(settle());  // blocks must not be given to another payload while the old write is still under way
-  // A file that no commit names is taken up again by whoever creates the next segment.
-  std::erase_if(owned_, [](auto& entry) { return entry.second.fresh; });
+  // The disk blocks that the batch got are of no use to anybody, unless it is there after all.
+  for (auto& range : written_)
+    if (auto at = owned_.find(range.segment); at != owned_.end() && !in_doubt)
+      static_cast<void>(
+          at->second.file.punch(std::uint64_t{range.first} * block_bytes, std::uint64_t{range.count} * block_bytes));
   for (auto& [number, segment] : owned_) {
+    if (!in_doubt && (segment.fresh || segment.blocks_before != 0))
+      segment.file.shrink(std::uint64_t{segment.blocks_before} * block_bytes);
     segment.stale |= touched_.contains(number);
     segment.unsynced = false;
+    segment.blocks_before = 0;
   }
+  // A file that no commit names is taken up again by whoever creates the next segment.
+  std::erase_if(owned_, [](auto& entry) { return entry.second.fresh; });
+  forget_batch();
+}
+
+void segment_writer::forget_batch() {
   touched_.clear();
-  freed_.clear();
-  freed_to_wipe_.clear();
+  written_.clear();
+  reclaimed_.clear();
+  reclaimed_full_.clear();
   refreshed_ = false;
 }
 
@@ -231,19 +275,21 @@ result<std::optional<block_range>> segment_writer::grow_owned(const write_txn& t
   return std::nullopt;
 }
 
-// By `count` blocks at least, by as much as the segment has already if there is room.
+// By `count` blocks at least.
 result<void> segment_writer::grow(const write_txn& txn, std::uint32_t number, owned_segment& segment, std::uint32_t count) {
   auto blocks = segment.info.blocks;
-  auto room = room_at(env_.directory()) / block_bytes;
-  auto step = std::max(count, std::clamp(blocks, least_step_blocks, most_step_blocks));
+  auto step = std::max(count, std::min(blocks / growth_divisor, most_step_blocks));
   step = std::min(step, most_segment_blocks - blocks);
-  if (room / 2 < step)  // the last blocks of a disk in small steps, so that LMDB and other segments get theirs
+  auto to = [&] { return segment.file.grow(std::uint64_t{blocks} * block_bytes, std::uint64_t{blocks + step} * block_bytes); };
+  auto room = to();
+  if (!room && room.error().code == errc::store_full && step > count) {
     step = count;
-  if (room < step)
-    return fail(errc::store_full, "growing the segment file " + path_of(number)
-                                      + ": the disk is full; make room on it, or remove something from the store");
-  if (auto allocated = segment.file.allocate(std::uint64_t{blocks + step} * block_bytes); !allocated)
-    return allocated;
+    room = to();
+  }
+  if (!room)
+    return room;
+  if (segment.blocks_before == 0 && !segment.fresh)
+    segment.blocks_before = blocks;
   auto grown = map_.grow(txn.handle(), {number, blocks, step});
   if (!grown)
     return fail(grown.error());

@@ -5,9 +5,15 @@
 //     database "pads"         address (32 bytes) -> the whole record, or its header (160 bytes) and an extent
 //     database "segments"     segment -> segment_info
 //     database "free"         segment, first block -> number of blocks: the free space, neighbours merged
+//     database "released"     segment, first block -> released_info: no longer in use, not yet free
 //   segment-0000000001 …      payloads: block_bytes-aligned, padded with zeros; nothing in them says what they are
 //
-// Every block of a segment is either free or part of exactly one pad's extent; both change in the same LMDB transaction.
+//   reserve                 nothing, but room on the disk: given up when a removal finds none
+//
+// Every block of a segment is free, released, or part of exactly one pad's extent; all change in the same LMDB transaction.
+// What a transaction frees is released first, and becomes free in a later one, when it is wiped if it was to be. So blocks that
+// a transaction freed are written to by the one after the next at the earliest, as with LMDB's own pages: its file may fall
+// back by one transaction.
 // Keys are big-endian, so that they sort; everything else lies in the machine's order, as LMDB's own numbers do: a store
 // does not move between machines of different byte order.
 #pragma once
@@ -30,6 +36,8 @@ constexpr std::string_view meta_key = "store";
 constexpr const char* pads_database = "pads";
 constexpr const char* segments_database = "segments";
 constexpr const char* free_database = "free";
+constexpr const char* released_database = "released";
+constexpr std::string_view reserve_file = "reserve";
 
 constexpr std::array<char, 16> magic = {'m', 'u', 't', 'a', 'n', 't', ' ', 'p', 'a', 'd', ' ', 's', 't', 'o', 'r', 'e'};
 constexpr std::uint32_t version_without_segments = 1;  // a store stays at 1 until its first segment
@@ -70,6 +78,14 @@ struct segment_info {
   std::uint64_t changes = 0;      // of its free space: tells whoever remembers it that it must look again
 };
 static_assert(sizeof(segment_info) == 16);
+
+struct released_info {
+  std::uint32_t blocks = 0;
+  std::uint32_t flags = 0;
+  std::uint64_t transaction = 0;  // the one that released them
+};
+static_assert(sizeof(released_info) == 16);
+constexpr std::uint32_t to_be_wiped_flag = 1;  // what lies there is to go from the disk before the blocks are free
 
 constexpr std::uint32_t blocks_of(std::size_t payload_bytes) noexcept {
   return static_cast<std::uint32_t>((payload_bytes + block_bytes - 1) / block_bytes);

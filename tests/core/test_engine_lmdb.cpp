@@ -225,6 +225,51 @@ BOOST_AUTO_TEST_CASE(a_full_disk_fails_the_batch_and_nothing_else) {
   }
 }
 
+// What a removal is to an engine: a small record that may use the reserve, and a blank one.
+bool remove_one(pad_engine& engine, std::uint64_t pad, std::uint64_t number) {
+  for (auto& record : {make_record(1'000'000 + number, 1, 500), make_blank(pad, 2)}) {
+    auto done = false;
+    for (auto tries = 2; !done && tries > 0; --tries) {  // the first may give up the reserve
+      auto put = engine.put_making_room(record);
+      done = engine.commit().has_value() && put;
+    }
+    if (!done)
+      return false;
+    REQUIRE_OK(engine.tidy());
+  }
+  return true;
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_of_any_size_lets_everything_be_removed_and_then_takes_new_records) {
+  temporary_directory temporary;
+  for (const auto* disk_size : {"1m", "1500k", "3012k", "8m", "60m"})
+    for (std::size_t size : {700u, 30'000u, 100'000u, 1'000'000u})
+      BOOST_TEST_CONTEXT("a disk of " << disk_size << " full of records of " << size << " bytes") {
+        small_disk disk(temporary.file("disk"), disk_size);
+        SKIP_UNLESS(disk.mounted(), "a full disk: mounting a tmpfs is not permitted here");
+        if ((std::string(disk_size) == "60m" && size < 1'000'000) || (std::string(disk_size) == "8m" && size < 30'000))
+          continue;  // for the time that it takes
+        auto engine = open_lmdb_engine({.directory = disk.path()});
+        REQUIRE_OK(engine);
+        const auto pads = fill(**engine, size);
+        if (pads == 0)
+          continue;
+        const auto removals = std::min<std::uint64_t>(pads, 20);
+        for (std::uint64_t pad = 0; pad < removals; ++pad) {
+          engine->reset();  // each by a process of its own
+          engine = open_lmdb_engine({.directory = disk.path()});
+          REQUIRE_OK(engine);
+          BOOST_REQUIRE_MESSAGE(remove_one(**engine, pad, pad), "removal " << pad << " of " << removals << ", of " << pads);
+        }
+        for (auto pad = removals; pad < pads; ++pad)
+          BOOST_CHECK(holds(**engine, make_record(pad, 1, size)));
+        if (size < 4'000)
+          continue;  // blank records and the log take as much
+        put_and_commit(**engine, make_record(2'000'000, 1, size));
+        BOOST_CHECK(holds(**engine, make_record(2'000'000, 1, size)));
+      }
+}
+
 BOOST_AUTO_TEST_CASE(a_disk_without_room_for_a_store_says_so) {
   temporary_directory temporary;
   small_disk disk(temporary.file("disk"), "64k");

@@ -157,6 +157,7 @@ BOOST_AUTO_TEST_CASE(a_pad_erased_and_written_again_has_another_stamp) {
     auto engine = open(path);
     REQUIRE_OK(engine->erase(make_blank(1, 2)));
     REQUIRE_OK(engine->commit());
+    REQUIRE_OK(engine->tidy());
   }
   BOOST_REQUIRE_EQUAL(seen.size(), 3u);
   for (std::size_t i = 1; i < seen.size(); ++i) {

@@ -1,6 +1,6 @@
 // Looks into a closed store from outside, as a tool of another make would: raw LMDB, no code of the engine.
 //
-// check_store: every block of every segment is either free or part of exactly one pad; free neighbours are merged; the
+// check_store: every block of every segment is free, released, or part of exactly one pad; free neighbours are merged; the
 // totals are right; no segment is shorter than its tables say.
 #pragma once
 
@@ -77,7 +77,7 @@ inline std::string check_store(const std::string& directory) {
   raw_store store(directory);
   if (!store.ok())
     return "cannot be opened";
-  constexpr char unknown = 0, in_use = 1, is_free = 2;
+  constexpr char unknown = 0, in_use = 1, is_free = 2, is_released = 3;
   std::string wrong;
   std::map<std::uint32_t, segment_info> infos;
   std::map<std::uint32_t, std::vector<char>> blocks;
@@ -107,6 +107,11 @@ inline std::string check_store(const std::string& directory) {
       wrong += "free neighbours at block " + std::to_string(first) + " are not merged; ";
     mark(segment, first, count, is_free);
     free_blocks[segment] += count;
+  });
+  store.for_each(released_database, [&](const std::string& key, const std::string& value) {
+    released_info info;
+    std::memcpy(&info, value.data(), sizeof info);
+    mark(raw_store::number(key, 0), raw_store::number(key, 4), info.blocks, is_released);
   });
   store_meta counted;
   store.for_each(pads_database, [&](const std::string& key, const std::string& value) {
