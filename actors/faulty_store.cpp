@@ -68,13 +68,13 @@ std::optional<error> refusal(const fate& f, bool write) {
 }
 
 // What the store has refused does not come a second time: a refusal is the last word on a request, on every transport.
-template <class Atom>
-void repeat(self_pointer self, const fate& f, Atom atom, const bytes& record) {
+template <class... Args>
+void repeat(self_pointer self, const fate& f, Args... args) {
   if (!f.repeat)
     return;
   ++self->state.counts.repeated;
-  later(self, f.again, [self, atom, record] {
-    self->request(self->state.options.store, self->state.options.timeout, atom, record)
+  later(self, f.again, [self, args...] {
+    self->request(self->state.options.store, self->state.options.timeout, args...)
         .then([](done) {}, [](caf::error&) {});
   });
 }
@@ -108,16 +108,17 @@ bool stopped(self_pointer self, const fate& f, bool write, caf::typed_response_p
   return true;
 }
 
-template <class Atom>
-caf::result<done> change(self_pointer self, Atom atom, bytes record) {
+// The atoms of a write, and its record.
+template <class Atom, class... Room>
+caf::result<done> change(self_pointer self, const bytes& record, Atom atom, Room... room) {
   const auto f = self->state.draw();
   auto promise = self->template make_response_promise<done>();
-  later(self, f.before, [self, f, promise, atom, record] {
+  later(self, f.before, [self, f, promise, record, atom, room...] {
     if (stopped(self, f, true, promise))
       return;
     if constexpr (std::is_same_v<Atom, put_atom>)
       self->state.remember(record);
-    ask_behind<done>(self, f, promise, atom, record);
+    ask_behind<done>(self, f, promise, atom, room..., record);
   });
   return promise;
 }
@@ -230,10 +231,11 @@ faulty_store_actor::behavior_type faulty_store(self_pointer self, faulty_store_o
   self->state.random.seed(options.seed);
   self->state.options = std::move(options);
   return {
-      [self](put_atom atom, const bytes& record) { return change(self, atom, record); },
+      [self](put_atom atom, const bytes& record) { return change(self, record, atom); },
+      [self](put_atom atom, room_atom room, const bytes& record) { return change(self, record, atom, room); },
       [self](get_atom atom, const pad_query& query) { return read(self, atom, query); },
       [self](head_atom atom, const pad_query& query) { return read(self, atom, query); },
-      [self](erase_atom atom, const bytes& blank) { return change(self, atom, blank); },
+      [self](erase_atom atom, const bytes& blank) { return change(self, blank, atom); },
       [self](stats_atom atom) -> caf::result<pad_store_stats> {
         const auto f = self->state.draw();
         auto promise = self->make_response_promise<pad_store_stats>();
@@ -243,6 +245,7 @@ faulty_store_actor::behavior_type faulty_store(self_pointer self, faulty_store_o
         });
         return promise;
       },
+      [self](trim_atom atom) { return self->delegate(self->state.options.store, atom); },
       [self](const fault_options& faults) { self->state.options.faults = faults; },
       [self](fault_counts_query) { return self->state.counts; },
       [](deferred& run_later) { run_later.run(); },

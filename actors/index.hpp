@@ -48,6 +48,7 @@ struct index_options {
   std::chrono::milliseconds timeout{300'000};            // for one request to a pool; above all that a worker tries
   std::chrono::microseconds max_gathering{2000};         // a commit waits so long for those whom the last one answered
   std::chrono::milliseconds retry_pause{250};            // before a root write or a snapshot is tried again
+  std::chrono::milliseconds root_patience{10'000};       // who waits for a root's write is answered then, if it goes on failing
 
   result<void> validate() const;
 };
@@ -185,6 +186,8 @@ struct index_actor_state {
   void commit_refused(const error& e);
   void give_up(waiting_commit& w, const error& e, bool doubt);
   void watch_queue();
+  bool needs_root() const;   // before the next commit can be written
+  void refuse_waiting(const error& why);
   void after_apply(const std::vector<operation>& operations);
   void with_slot_addresses(std::uint64_t first, std::size_t count, std::function<void(std::vector<pad_address>)> then);
   void look_for_commits(std::vector<std::uint64_t> commits, std::function<void(bool)> then);
@@ -198,6 +201,17 @@ struct index_actor_state {
 
   // -- index_snapshot.cpp ------------------------------------------------------------------------------------------------
   using root_written = std::function<void(result<void>)>;
+  // A root on its way to the store.
+  struct root_write {
+    std::shared_ptr<opened_root> next;
+    bytes record;
+    bool sent_before = false;
+    root_written then;                        // when it is settled
+    std::function<void(const error&)> late;   // whom to tell that it takes longer than root_patience; none: nobody waits
+    caf::actor_clock::time_point until;
+    std::chrono::milliseconds pause{};
+  };
+  using root_write_ptr = std::shared_ptr<root_write>;
   void snapshot_if_due();
   void start_delta();
   // What the state was when a delta of it was begun.
@@ -212,24 +226,26 @@ struct index_actor_state {
   void start_compaction();
   void compact_next();
   void finish_compaction();
-  void abandon_compaction();
+  void abandon_compaction(const error& why);
   // Writes parts one after the other to fresh part pads; `then` gets their places, or the error and those written so far.
   void write_parts(part_list parts, bool base, std::uint64_t sequence, std::vector<part_ref> written,
                    std::function<void(result<void>, std::vector<part_ref>)> then);
   // taken: part numbers in a row that were another writer's.
   void write_part(part_ptr part, bool base, std::uint64_t sequence, unsigned taken, std::function<void(result<part_ref>)> then);
   // Replaces the root pad. `then` gets ok, or pad_conflict when another writer replaced it first (known_root is then
-  // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying.
-  void replace_root(root next, root_written then);
-  void put_root(std::shared_ptr<const opened_root> next, bytes record, bool sent_before, root_written then);
-  void learn_root(std::uint64_t at_least, unsigned tries, root_written then);
+  // theirs), or an error that leaves no doubt that nothing was written; otherwise it goes on trying, as long as this index
+  // lives, and tells `late` once. What was in doubt then is settled by whoever opens the index next.
+  void replace_root(root next, root_written then, std::function<void(const error&)> late = nullptr);
+  void put_root(const root_write_ptr& w);
+  void learn_root(const root_write_ptr& w);
+  void put_root_again(const root_write_ptr& w, const error& why);
   // The store holds this root. The one place where known_root changes, but for an index that is not there yet.
   void know_root(const opened_root& what);
   void root_settled(const root_written& then, result<void> outcome);
   // Best effort: what stays behind is found by purge.
   void blank_parts(const std::vector<part_ref>& parts);
   void erase_parts(const std::vector<part_ref>& parts);
-  void pause_snapshots();
+  void pause_snapshots(const error& why);
   void drop(std::shared_ptr<const void> what);
 
   // -- index_cache.cpp -----------------------------------------------------------------------------------------------------
@@ -269,7 +285,7 @@ struct index_actor_state {
   survey_page survey(const survey_request& request, const caf::strong_actor_ptr& owner);
   pad_list claim(const claim_request& request, const caf::strong_actor_ptr& owner);
   void hold(const pad_list& pads, const caf::strong_actor_ptr& owner);
-  void purge_parts(bool dry_run, const owed<std::uint64_t>& promise);
+  void purge_parts(bool dry_run, const owed<std::uint64_t>& promise, std::optional<caf::actor_clock::time_point> until = {});
   void look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run, const owed<std::uint64_t>& promise);
 
   // -- state -----------------------------------------------------------------------------------------------------------
@@ -354,6 +370,7 @@ struct index_actor_state {
   std::uint64_t loads = 0;                      // how often the state was loaded anew
   std::uint64_t delta_load = 0;                 // loads, when the delta under way was begun
   bool root_busy = false;                       // a root is being written
+  std::optional<error> root_trouble;            // why that takes longer than root_patience
   bool snapshots_paused = false;                // after a failure, for retry_pause
   std::uint64_t next_part = 0;                  // part pads from here on: not written by us, not named by known_root
   std::optional<index_compaction> compacting;

@@ -47,6 +47,16 @@ const std::string* replaced_key(const operation& op) {
   return nullptr;
 }
 
+// Such changes go on in a full store: they make room, or take none.
+bool makes_room(const operation& op) noexcept {
+  return std::holds_alternative<remove_op>(op) || std::holds_alternative<rename_op>(op)
+         || std::holds_alternative<drop_upload_op>(op) || std::holds_alternative<free_pads_op>(op);
+}
+
+bool makes_room(const commit_request& request) noexcept {
+  return std::ranges::all_of(request.operations, [](const operation& op) { return makes_room(op); });
+}
+
 bool is_lost_race(errc code) noexcept {
   return code == errc::pad_conflict || code == errc::stale_counter;
 }
@@ -629,6 +639,25 @@ void index_actor_state::watch_queue() {
                      }});
 }
 
+// The first commit makes the root, and a slot of the ring is written again only when a root covers what it holds.
+bool index_actor_state::needs_root() const {
+  return root_counter == 0 || data.sequence() + 1 > known_root.sequence + known_root.ring_slots;
+}
+
+// No root is to be had: whoever has waited for one long enough gets the reason.
+void index_actor_state::refuse_waiting(const error& why) {
+  if (!needs_root())
+    return;
+  const auto code = why.code == errc::pad_conflict ? errc::timeout : why.code;
+  const auto latest = self->clock().now() + options.timeout - std::min(options.timeout, options.root_patience);
+  for (; !queue.empty() && queue.front().until <= latest; queue.pop_front())
+    give_up(queue.front(),
+            {code, "this change was not made, because the index root cannot be written: " + why.message, why.detail}, false);
+  if (root_counter == 0)  // nor is the log read meanwhile
+    for (auto& promise : std::exchange(syncs, {}))
+      promise.deliver(to_caf({code, "the index is being made, and its root cannot be written: " + why.message, why.detail}));
+}
+
 // The one place that decides what the index does next: read the log for those who asked, or write the next commit.
 void index_actor_state::pump() {
   if (!is_open || writing || failure)
@@ -668,7 +697,7 @@ void index_actor_state::pump() {
         give_up(w, made.error(), false);
     });
   }
-  if (data.sequence() + 1 > known_root.sequence + known_root.ring_slots)
+  if (needs_root())
     return snapshot_if_due();  // the slot still holds a commit that no root covers; pump is called when one does
   if (!gathering())
     write_commit();
@@ -734,9 +763,12 @@ void index_actor_state::write_commit() {
           [this, what](bytes& record) {
             const auto size_bytes = record.size();
             const auto hash = parse_header(record)->hash;  // we have just sealed it
-            ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
-                .then([this, what, size_bytes, hash](done) { committed(*what, size_bytes, hash); },
-                      [this](caf::error& cause) { commit_refused(from_caf(cause)); });
+            auto stored = [this, what, size_bytes, hash](done) { committed(*what, size_bytes, hash); };
+            auto refused = [this](caf::error& cause) { commit_refused(from_caf(cause)); };
+            if (std::ranges::all_of(what->operations, [](const operation& op) { return makes_room(op); }))
+              ask(self, options.pads, options.timeout, put_atom_v, room_atom_v, std::move(record)).then(stored, refused);
+            else
+              ask(self, options.pads, options.timeout, put_atom_v, std::move(record)).then(stored, refused);
           },
           [this](caf::error& cause) { commit_not_sealed(from_caf(cause)); });
 }
@@ -855,10 +887,17 @@ void index_actor_state::commit_refused(const error& e) {
     return;
   }
   // That nothing was stored is the store's word alone. Pads that the commit names are not written to before the log shows what
-  // became of it: over a value that is there after all nothing must be written.
-  for (auto& w : in_flight)
-    give_up(w, e, true);
-  in_flight.clear();
+  // became of it: over a value that is there after all nothing must be written. Where there was no room for all of them there
+  // may be for those that make some.
+  auto tried = std::exchange(in_flight, {});
+  const auto mixed = e.code == errc::store_full
+                     && std::ranges::any_of(tried, [](const waiting_commit& w) { return !makes_room(w.request); });
+  for (auto w = tried.rbegin(); w != tried.rend(); ++w) {
+    if (mixed && makes_room(w->request))
+      queue.push_front(std::move(*w));
+    else
+      give_up(*w, e, true);
+  }
   writing = false;
   pump();
 }

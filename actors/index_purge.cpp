@@ -50,15 +50,19 @@ pad_list index_actor_state::claim(const claim_request& request, const caf::stron
 
 // A snapshot that another writer is just making has parts that no root names yet. Writing the root once more makes its own
 // root write fail, and no root after this one names anything new below its parts_floor: so what it does not name, none will.
-void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& promise) {
-  if (options.salvage)
-    return promise->deliver(to_caf(not_while_salvaging()));
+void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& promise,
+                                    std::optional<caf::actor_clock::time_point> until) {
+  if (!until)
+    until = self->clock().now() + options.timeout;
   if (!is_open || writing || reload_wanted || root_busy || delta_running || compacting) {
-    self->delayed_send(self, options.retry_pause, deferred{[this, dry_run, promise]() mutable {
+    if (root_trouble || self->clock().now() >= *until)
+      return promise->deliver(
+          to_caf(root_trouble.value_or(error{errc::timeout, "the index was busy for too long; nothing was purged"})));
+    self->delayed_send(self, options.retry_pause, deferred{[this, dry_run, promise, until]() mutable {
                          if (failure)
                            promise->deliver(to_caf(*failure));
                          else
-                           purge_parts(dry_run, promise);
+                           purge_parts(dry_run, promise, until);
                        }});
     return;
   }
@@ -83,13 +87,16 @@ void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& pro
   next_part = end;
   auto fence = known_root;
   fence.next_part = fence.parts_floor = end;
-  replace_root(std::move(fence), [this, look, dry_run, promise](result<void> replaced) mutable {
+  auto replaced_or_not = [this, look, dry_run, promise, until](result<void> replaced) {
+    if (!promise->promise().pending())
+      return;  // it came too late
     if (replaced)
       return look();
     if (replaced.error().code == errc::pad_conflict)
-      return purge_parts(dry_run, promise);  // another writer's root came first
+      return purge_parts(dry_run, promise, until);  // another writer's root came first
     promise->deliver(to_caf(replaced.error()));
-  });
+  };
+  replace_root(std::move(fence), replaced_or_not, [promise](const error& late) { promise->deliver(to_caf(late)); });
 }
 
 // One after the other: this is never urgent.

@@ -12,7 +12,7 @@ namespace mutant {
 
 namespace {
 
-constexpr unsigned max_root_reads = 40;    // of a root that is said to be there; ten seconds
+constexpr int max_root_pauses = 16;  // from retry_pause on, the pauses between tries double up to so many
 constexpr unsigned max_taken_parts = 64;   // part numbers in a row that others are said to have taken
 
 bool is_certain_refusal(errc code) noexcept {
@@ -54,7 +54,9 @@ void index_actor_state::drop(std::shared_ptr<const void> what) {
   ask(self, options.background, options.timeout, drop_atom_v, drop_job{std::move(what)}).then([](done) {}, [](caf::error&) {});
 }
 
-void index_actor_state::pause_snapshots() {
+// While no commit can be written without a root, those who wait for one learn why there is none.
+void index_actor_state::pause_snapshots(const error& why) {
+  refuse_waiting(why);
   snapshots_paused = true;
   self->delayed_send(self, options.retry_pause, deferred{[this] {
                        snapshots_paused = false;
@@ -77,12 +79,12 @@ void index_actor_state::start_delta() {
               if (ok)
                 return finish_delta(end, std::move(written));
               delta_lost(written);
-              pause_snapshots();
+              pause_snapshots(ok.error());
             });
           },
-          [this](caf::error&) {
+          [this](caf::error& cause) {
             delta_lost({});
-            pause_snapshots();
+            pause_snapshots(from_caf(cause));
           });
 }
 
@@ -103,7 +105,7 @@ void index_actor_state::finish_delta(const delta_end& end, std::vector<part_ref>
       // That the root is not there is the store's word alone, unless it showed another one: then our parts are in no root.
       delta_lost(replaced.error().code == errc::pad_conflict ? written : std::vector<part_ref>());
       if (replaced.error().code != errc::pad_conflict)
-        pause_snapshots();
+        pause_snapshots(replaced.error());
       return;
     }
     ++counts.snapshots;
@@ -147,31 +149,32 @@ void index_actor_state::compact_next() {
             }
             write_part(part, true, compacting->sequence, 0, [this](result<part_ref> at) {
               if (!at)
-                return abandon_compaction();
+                return abandon_compaction(at.error());
               compacting->written.push_back(*at);
               compact_next();
             });
           },
-          [this](caf::error&) { abandon_compaction(); });
+          [this](caf::error& cause) { abandon_compaction(from_caf(cause)); });
 }
 
-void index_actor_state::abandon_compaction() {
+void index_actor_state::abandon_compaction(const error& why) {
   blank_parts(compacting->written);
   drop(std::move(compacting->cutter));
   compacting.reset();
-  pause_snapshots();
+  pause_snapshots(why);
 }
 
 void index_actor_state::finish_compaction() {
   auto next = known_root;
   const auto sequence = compacting->sequence;
+  const error outdone{errc::pad_conflict, "another writer was faster with a snapshot of the index"};
   for (const auto& part : next.parts)
     if (part.base && part.sequence >= sequence)
-      return abandon_compaction();  // another writer's is as young
+      return abandon_compaction(outdone);  // another writer's is as young
   // A purge has been here meanwhile: it may have erased what no root named.
   for (const auto& part : compacting->written)
     if (part.pad.number < known_root.parts_floor)
-      return abandon_compaction();
+      return abandon_compaction(outdone);
   std::vector<part_ref> dropped;
   std::erase_if(next.parts, [&](const part_ref& part) {
     if (part.sequence > sequence)
@@ -190,7 +193,7 @@ void index_actor_state::finish_compaction() {
     if (!replaced) {
       if (replaced.error().code != errc::pad_conflict)
         compacting->written.clear();  // as with a delta's parts: a root that names them may be there
-      return abandon_compaction();
+      return abandon_compaction(replaced.error());
     }
     ++counts.snapshots;
     compacting.reset();
@@ -273,53 +276,68 @@ void index_actor_state::erase_parts(const std::vector<part_ref>& parts) {
           [](caf::error&) {});
 }
 
-void index_actor_state::replace_root(root next, root_written then) {
+void index_actor_state::replace_root(root next, root_written then, std::function<void(const error&)> late) {
   root_busy = true;
-  auto what = std::make_shared<opened_root>(opened_root{std::move(next), root_counter + 1, {}});
-  const seal_root_job job{std::shared_ptr<const root>(what, &what->what), what->counter};
+  auto w = std::make_shared<root_write>();
+  w->next = std::make_shared<opened_root>(opened_root{std::move(next), root_counter + 1, {}});
+  w->then = std::move(then);
+  w->late = std::move(late);
+  w->until = self->clock().now() + options.root_patience;
+  w->pause = options.retry_pause;
+  const seal_root_job job{std::shared_ptr<const root>(w->next, &w->next->what), w->next->counter};
   ask(self, options.background, options.timeout, seal_atom_v, job)
       .then(
-          [=, this](bytes& record) {
-            what->hash = parse_header(record)->hash;  // we have just sealed it
-            put_root(what, std::move(record), false, then);
+          [this, w](bytes& record) {
+            w->next->hash = parse_header(record)->hash;  // we have just sealed it
+            w->record = std::move(record);
+            put_root(w);
           },
-            [=, this](caf::error& cause) { root_settled(then, fail(from_caf(cause))); });
+          [this, w](caf::error& cause) { root_settled(w->then, fail(from_caf(cause))); });
 }
 
 // The one end of every replacement. Snapshots and commits wait while one runs: now they go on.
 void index_actor_state::root_settled(const root_written& then, result<void> outcome) {
   root_busy = false;
+  root_trouble.reset();
   then(std::move(outcome));
   snapshot_if_due();
   pump();
 }
 
-void index_actor_state::put_root(std::shared_ptr<const opened_root> next, bytes record, bool sent_before,
-                                 root_written then) {
+void index_actor_state::put_root(const root_write_ptr& w) {
   if (failure)
-    return root_settled(then, fail(*failure));  // nothing is written any more
-  ask(self, options.pads, options.timeout, put_atom_v, record)
+    return root_settled(w->then, fail(*failure));  // nothing is written any more
+  ask(self, options.pads, options.timeout, put_atom_v, room_atom_v, w->record)
       .then(
-          [=, this](done) {
+          [this, w](done) {
             // The index may have been loaded anew meanwhile, from this root or from one that was built on it.
-            if (next->counter > root_counter)
-              know_root(*next);
-            root_settled(then, {});
+            if (w->next->counter > root_counter)
+              know_root(*w->next);
+            root_settled(w->then, {});
           },
-          [=, this](caf::error& cause) {
+          [this, w](caf::error& cause) {
             auto e = from_caf(cause);
-            const auto another_is_there = e.code == errc::pad_conflict || e.code == errc::stale_counter;
-            if (!is_certain_refusal(e.code) || (sent_before && !another_is_there)) {
-              // It may be there or may come to be: only the same record settles it. Its parts must not be erased before. A
-              // refusal of this try says nothing of the ones before.
-              auto again = [=, this] { put_root(next, record, true, then); };
-              self->delayed_send(self, options.retry_pause, deferred{again});
-              return;
-            }
-            if (!another_is_there)
-              return root_settled(then, fail(std::move(e)));
-            learn_root(next->counter, 0, then);
+            if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
+              return learn_root(w);
+            // It may be there or may come to be: only the same record settles it. Its parts must not be erased before. A
+            // refusal of this try says nothing of the ones before.
+            if (!is_certain_refusal(e.code) || w->sent_before)
+              return put_root_again(w, e);
+            root_settled(w->then, fail(std::move(e)));
           });
+}
+
+void index_actor_state::put_root_again(const root_write_ptr& w, const error& why) {
+  w->sent_before = true;
+  if (self->clock().now() >= w->until) {
+    root_trouble = error{errc::timeout, "whether the index root was replaced is not known: " + to_string(why)
+                                            + "; it shows when the store is opened again"};
+    if (auto late = std::exchange(w->late, nullptr))
+      late(*root_trouble);
+    refuse_waiting(why);
+  }
+  self->delayed_send(self, w->pause, deferred{[this, w] { put_root(w); }});
+  w->pause = std::min(2 * w->pause, max_root_pauses * options.retry_pause);
 }
 
 void index_actor_state::know_root(const opened_root& there) {
@@ -331,27 +349,25 @@ void index_actor_state::know_root(const opened_root& there) {
 }
 
 // A root is in the place where ours was to be, at this counter or above: another writer's, or one that was built on ours. A
-// store that shows an older one shows what was; by that, parts that the present root names would be given up.
-void index_actor_state::learn_root(std::uint64_t at_least, unsigned tries, root_written then) {
-  auto fail_with = [=, this](error e) {
+// store that shows an older one shows what was, and by that, parts that the present root names would be given up; or its
+// refusal rested on a write that failed later. The same record again tells which.
+void index_actor_state::learn_root(const root_write_ptr& w) {
+  auto fail_with = [this, w](error e) {
     fail_all(e);
-    root_settled(then, fail(std::move(e)));
-  };
-  auto again = [=, this] {
-    if (tries < max_root_reads) {
-      self->delayed_send(self, options.retry_pause, deferred{[=, this] { learn_root(at_least, tries + 1, then); }});
-      return;
-    }
-    remember_seen();
-    fail_with({errc::rollback_detected, "the store says that root " + std::to_string(at_least)
-                                            + " is there, and goes on showing an older one. Nothing was written"});
+    root_settled(w->then, fail(std::move(e)));
   };
   load_root(
-      [=, this](std::optional<opened_root> theirs) {
-        if (!theirs)
+      [this, w, fail_with](std::optional<opened_root> theirs) {
+        const auto counter = w->next->counter;
+        if (!theirs && counter > 1)
           return fail_with({errc::index_corrupt, "the index root was there, and is gone"});
-        if (theirs->counter < at_least)
-          return again();
+        if (theirs && theirs->counter < counter && self->clock().now() >= w->until) {
+          remember_seen();
+          return fail_with({errc::rollback_detected, "the store says that root " + std::to_string(counter)
+                                                         + " is there, and goes on showing an older one. Nothing was written"});
+        }
+        if (!theirs || theirs->counter < counter)
+          return put_root_again(w, {errc::pad_conflict, "the store refuses it for a newer one, and shows an older one"});
         if (theirs->counter > root_counter) {
           // Whoever learns of a root newer than its own state loads it: a root never goes back.
           const auto ours = chain.at(theirs->what.sequence);
@@ -364,14 +380,14 @@ void index_actor_state::learn_root(std::uint64_t at_least, unsigned tries, root_
           }
           know_root(*theirs);
         }
-        root_settled(then, fail(errc::pad_conflict, "another writer replaced the index root"));
+        root_settled(w->then, fail(errc::pad_conflict, "another writer replaced the index root"));
       },
-      [=, this](error e) {
+      [this, w](error e) {
         if (e.code == errc::index_corrupt || e.code == errc::unsupported)
           fail_all(e);
         if (failure)
-          return root_settled(then, fail(std::move(e)));
-        again();
+          return root_settled(w->then, fail(std::move(e)));
+        put_root_again(w, e);
       });
 }
 

@@ -9,8 +9,8 @@ namespace mutant {
 using caf::reacts_to;
 using caf::replies_to;
 
-// Keeps pads: an engine in this process, a node elsewhere, or a pool of workers in front of either.
-using pad_store_actor = caf::typed_actor<
+// Keeps pads: what a node offers to the network (docs/format.md, "Node protocol").
+using node_interface_actor = caf::typed_actor<
     // Stores a record by the write rule (docs/format.md, "What a pad store promises"); answers when it is durable.
     // stale_counter, pad_conflict (detail: stored counter), store_full, overloaded, corrupt_record, bad_signature
     replies_to<put_atom, bytes>::with<done>,
@@ -21,6 +21,15 @@ using pad_store_actor = caf::typed_actor<
     // Removes a pad altogether; takes a blank record of it with a counter above the stored one. Absent is done.
     replies_to<erase_atom, bytes>::with<done>,
     replies_to<stats_atom>::with<pad_store_stats>>;
+
+// The same in this process: an engine, the way to a node elsewhere, or a pool of workers in front of either.
+using pad_store_actor = node_interface_actor::extend<
+    // A put that makes room or leads to it (the commit of a removal, a root, a blank record): it may use what the store keeps
+    // in reserve for these, as far as it keeps any.
+    replies_to<put_atom, room_atom, bytes>::with<done>,
+    // Gives disk space that nothing uses back to the system; how many bytes. io_error: something that was to be wiped could not
+    // be. A store that does so by itself, or is elsewhere, says 0.
+    replies_to<trim_atom>::with<std::uint64_t>>;
 
 // CPU-bound work, off the scheduler's threads. Holds the owner's keys. A pool of them has the same interface.
 using decoder_actor = caf::typed_actor<

@@ -18,6 +18,7 @@ pad_store_actor::behavior_type memory_store(pad_store_actor::stateful_pointer<me
                                             std::shared_ptr<pad_engine> engine) {
   return {
       [engine](put_atom, const bytes& record) { return write(*engine, engine->put(record)); },
+      [engine](put_atom, room_atom, const bytes& record) { return write(*engine, engine->put_making_room(record)); },
       [engine](get_atom, const pad_query& query) { return answer(engine->get(query.address)); },
       [engine](head_atom, const pad_query& query) { return answer(engine->head(query.address)); },
       [engine](erase_atom, const bytes& blank) { return write(*engine, engine->erase(blank)); },
@@ -27,6 +28,7 @@ pad_store_actor::behavior_type memory_store(pad_store_actor::stateful_pointer<me
           return to_caf(stats.error());
         return pad_store_stats{stats->pads, stats->record_bytes, stats->disk_bytes};
       },
+      [engine](trim_atom) { return answer(engine->trim()); },
   };
 }
 

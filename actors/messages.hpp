@@ -454,9 +454,10 @@ struct claim_request {
 
 struct purge_request {
   bool dry_run = false;         // only tell
-  bool wipe = false;            // write blank records over the free pads' ciphertext
+  bool wipe = false;            // it is an error if ciphertext of free pads could not be emptied
   bool drop_uploads = false;    // give up every unfinished upload
-  std::optional<std::vector<std::uint64_t>> only;   // wipe just these pads, as far as they are free
+  std::optional<std::vector<std::uint64_t>> only;   // blank just these pads, as far as they are free
+  bool make_room = false;       // blank what free pads hold, and nothing else: somebody waits for the room
   operation_options options;
 };
 
@@ -469,6 +470,7 @@ struct purge_result {
   std::uint64_t parts_erased = 0;    // snapshot parts that no root names
   std::uint64_t wiped = 0;
   std::uint64_t in_use_elsewhere = 0;  // left alone: another writer was faster
+  std::uint64_t bytes_returned = 0;    // by a store on this machine to its file system
 };
 
 struct store_stats {
@@ -536,6 +538,8 @@ CAF_ADD_ATOM(mutant, mutant, remove_atom, "remove")
 CAF_ADD_ATOM(mutant, mutant, rename_atom, "rename")
 CAF_ADD_ATOM(mutant, mutant, note_atom, "note")
 CAF_ADD_ATOM(mutant, mutant, assemble_atom, "assemble")
+CAF_ADD_ATOM(mutant, mutant, room_atom, "room")
+CAF_ADD_ATOM(mutant, mutant, trim_atom, "trim")
 CAF_END_TYPE_ID_BLOCK(mutant)
 
 #define MUTANT_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(type)

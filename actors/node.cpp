@@ -286,11 +286,13 @@ node_actor::behavior_type node(self_pointer self, node_options options) {
   });
   return {
       [self](put_atom, bytes& record) { return self->state.take(false, std::move(record)); },
+      [self](put_atom, room_atom, bytes& record) { return self->state.take(false, std::move(record)); },
       [self](get_atom atom, const pad_query& query) { return self->delegate(self->state.options.store, atom, query); },
       [self](head_atom atom, const pad_query& query) { return self->delegate(self->state.options.store, atom, query); },
       [self](erase_atom, bytes& blank) { return self->state.take(true, std::move(blank)); },
       [self](stats_atom atom) { return self->delegate(self->state.options.store, atom); },
       [self](join_atom, std::uint64_t client) { self->state.join(client); },
+      [self](trim_atom atom) { return self->delegate(self->state.options.store, atom); },
   };
 }
 

@@ -285,7 +285,7 @@ result<node_server> node_server::start(caf::actor_system& system, node_server_op
   session.greeting.id = wire::random_peer_id();
   session.greeting.applications = {"generic-caf-app"};   // what CAF's own clients expect
   session.greeting.actor = server.node_.id();
-  const auto messages = system.message_types<pad_store_actor>();
+  const auto messages = system.message_types<node_interface_actor>();
   session.greeting.interface.assign(messages.begin(), messages.end());
   session.window_bytes = options.window_bytes != 0
                              ? options.window_bytes

@@ -29,6 +29,7 @@ result<pad_store_actor> open_local(caf::actor_system& system, const store_url& u
   store.engine = std::move(*engine);
   store.readers = options.readers;
   store.detached = options.detached;
+  store.log = options.log;
   pad_store_actor actor = start(system, local_store, std::move(store));
   return actor;
 }

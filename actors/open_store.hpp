@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/log.hpp"
 #include "actors/remote_store.hpp"
 #include "core/store_url.hpp"
 
@@ -15,6 +16,7 @@ struct open_store_options {
   remote_store_options remote;    // for caf:// and cafs://; hosts and tls are filled in
   bool any_file_system = false;   // a local store also on NFS, CIFS, 9p, FUSE …: lmdb_options
   std::string memory_directory;   // where what was found out about a server (s3:) is remembered; empty: found out each time
+  log_sink log;                   // of a local engine: what it cannot do, beside the answers
 };
 
 // Whether a store of this URL needs CAF's middleman in its actor system.

@@ -56,20 +56,24 @@ void remove(self_pointer self, remove_request request, const index_actor& index,
         if (!c.kept())
           pads.push_back(c.pad.number);
     };
-    if (request.wipe && now.complete && now.complete->chunks)
+    if (now.complete && now.complete->chunks)
       collect(*now.complete->chunks);
-    if (request.wipe && now.pending)
+    if (now.pending)
       for (const auto& piece : now.pending->pieces)
         collect(*piece);
-    auto removed = [self, index, promise, pads](commit_result) mutable {
+    // The room that the value took goes back to the disk, too. Where that fails, purge does it; only for a wipe it is an error.
+    auto removed = [self, index, promise, pads, must = request.wipe](commit_result) mutable {
       if (pads.empty())
         return void(promise->deliver(done{}));
       purge_request wipe;
+      wipe.wipe = must;
       wipe.only = std::move(pads);
       auto operation = start(*self, purge_operation, for_index(self->state.options.purge, index));
       self->request(operation, caf::infinite, purge_atom_v, std::move(wipe))
           .then([promise](purge_result&) mutable { promise->deliver(done{}); },
-                [promise](caf::error& cause) mutable {
+                [promise, must](caf::error& cause) mutable {
+                  if (!must)
+                    return promise->deliver(done{});
                   promise->deliver(to_caf({errc::io_error, "the key is removed, but what it held could not be wiped: "
                                                               + to_string(from_caf(cause))
                                                               + ". purge --wipe does it when the store is well again"}));

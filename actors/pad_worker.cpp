@@ -114,10 +114,12 @@ pad_worker_actor::behavior_type pad_worker(self_pointer self, pad_worker_options
   self->state.options = std::move(options);
   return {
       [self](put_atom atom, bytes& record) { return start<done>(self, atom, std::move(record)); },
+      [self](put_atom atom, room_atom room, bytes& record) { return start<done>(self, atom, room, std::move(record)); },
       [self](get_atom atom, pad_query query) { return start<bytes>(self, atom, query); },
       [self](head_atom atom, pad_query query) { return start<bytes>(self, atom, query); },
       [self](erase_atom atom, bytes& blank) { return start<done>(self, atom, std::move(blank)); },
       [self](stats_atom atom) { return start<pad_store_stats>(self, atom); },
+      [self](trim_atom atom) { return start<std::uint64_t>(self, atom); },
       [](deferred& later) { later.run(); },
   };
 }

@@ -1,24 +1,17 @@
 #include "actors/purge_operation.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace mutant {
 
 void purge_operation_state::start(purge_request r, caf::typed_response_promise<purge_result> p) {
   request = std::move(r);
   promise = p;
-  if (request.only) {
-    // Only wipe: the pads of a value that was just removed.
-    self->request(options.index, caf::infinite, claim_atom_v, claim_request{*request.only})
-        .then(
-            [this](pad_list& pads) {
-              for (const auto& pad : pads)
-                page.push_back({pad.number, true, pad.counter, {}});
-              look(0, true);
-            },
-            failing());
-    return;
-  }
+  if (request.only)
+    return claim_page(0);
+  if (request.make_room)
+    return next_page(0);
   // What other writers have committed is no leak.
   self->request(options.index, caf::infinite, sync_atom_v)
       .then([this](sync_report&) { request.drop_uploads ? drop_uploads({}) : purge_parts(); }, failing());
@@ -52,6 +45,25 @@ void purge_operation_state::purge_parts() {
           [this](std::uint64_t erased) {
             totals.parts_erased = erased;
             next_page(0);
+          },
+          failing());
+}
+
+// The pads of a value that was just removed.
+void purge_operation_state::claim_page(std::size_t from) {
+  if (over)
+    return;
+  const auto& all = *request.only;
+  const auto count = std::min<std::size_t>(options.page, all.size() - from);
+  const auto first = all.begin() + static_cast<std::ptrdiff_t>(from);
+  claim_request wanted{{first, first + static_cast<std::ptrdiff_t>(count)}};
+  self->request(options.index, caf::infinite, claim_atom_v, std::move(wanted))
+      .then(
+          [this, next = from + count](pad_list& pads) {
+            page.clear();
+            for (const auto& pad : pads)
+              page.push_back({pad.number, true, pad.counter, {}});
+            look(next, next == request.only->size());
           },
           failing());
 }
@@ -125,8 +137,8 @@ void purge_operation_state::looked(std::uint64_t next, bool last) {
   }
   // Whose record a pad holds, only the log can say: what is not free at the stored counter becomes so first, or is another
   // writer's. Only then may it be written over.
-  auto go_on = [this, next, last] { request.wipe || request.only ? wipe(next, last) : page_done(next, last); };
-  if (request.only)
+  auto go_on = [this, next, last] { wipe(next, last); };
+  if (request.only || request.make_room)  // what other processes are just writing looks like left-overs
     return go_on();
   settle(go_on);
 }
@@ -168,10 +180,13 @@ void purge_operation_state::wipe(std::uint64_t next, bool last) {
                       },
                       [this, one_done, i = targets[k]](caf::error& cause) {
                         auto e = from_caf(cause);
-                        if (e.code != errc::pad_conflict && e.code != errc::stale_counter)
+                        const auto anothers = e.code == errc::pad_conflict || e.code == errc::stale_counter;
+                        // It may be there: whoever asks the store next sees it.
+                        const auto no_matter = !request.wipe && e.code == errc::io_error;
+                        if (!anothers && !no_matter)
                           return fail_with(std::move(e));
                         page[i].skip = true;
-                        ++totals.in_use_elsewhere;
+                        totals.in_use_elsewhere += anothers ? 1 : 0;
                         one_done();
                       });
           },
@@ -242,13 +257,31 @@ void purge_operation_state::page_done(std::uint64_t next, bool last) {
   self->send(options.index, release_atom_v, std::move(back));
   if (request.options.listener)
     self->send(request.options.listener, progress_atom_v, progress{next, {}, 0});
-  if (last)
+  if (!last)
+    return request.only ? claim_page(static_cast<std::size_t>(next)) : next_page(next);
+  if (request.dry_run || request.only || request.make_room)
     return finish();
-  next_page(next);
+  trim();
+}
+
+// What a store on this machine has of no use to anybody. It also finishes what could not be wiped before.
+void purge_operation_state::trim() {
+  self->request(options.pads, caf::infinite, trim_atom_v)
+      .then(
+          [this](std::uint64_t returned) {
+            totals.bytes_returned = returned;
+            finish();
+          },
+          [this](caf::error& cause) {
+            if (request.wipe)
+              return fail_with(from_caf(cause));
+            finish();
+          });
 }
 
 void purge_operation_state::finish() {
-  over = true;
+  if (std::exchange(over, true))
+    return;
   promise.deliver(totals);
   end();
 }

@@ -1,4 +1,5 @@
-// Finds what crashed uploads left in the store and makes it free again, or blanks free pads. One actor per call.
+// Finds what crashed uploads left in the store and makes it free again, and blanks what free pads still hold, so that its room
+// goes back to the disk. One actor per call.
 //
 // Goes through all pads that no value uses, a page at a time: asks the store for each pad's header, and commits what the
 // index did not know. Live writers are safe: a commit that names a pad which purge freed meanwhile is refused, and its put
@@ -38,6 +39,7 @@ struct purge_operation_state {
   void start(purge_request r, caf::typed_response_promise<purge_result> p);
   void drop_uploads(std::string after);
   void purge_parts();
+  void claim_page(std::size_t from);
   void next_page(std::uint64_t from);
   void look(std::uint64_t next, bool last);
   void looked(std::uint64_t next, bool last);
@@ -48,6 +50,7 @@ struct purge_operation_state {
               std::function<void()> then);
   void page_done(std::uint64_t next, bool last);
   void fail_with(error e);
+  void trim();
   void finish();
   void end();
   auto failing() {

@@ -6,6 +6,8 @@
 
 #include "actors/damage_memory.hpp"
 #include "actors/pad_worker.hpp"
+#include "actors/purge_operation.hpp"
+#include "actors/spawn.hpp"
 #include "core/index/rules.hpp"
 
 namespace mutant {
@@ -356,7 +358,7 @@ void put_operation_state::seal(std::uint64_t number) {
 
 void put_operation_state::write(std::uint64_t number, sealed_chunk sealed) {
   window.at(number).sent = true;
-  self->request(options.pads, caf::infinite, put_atom_v, std::move(sealed.record))
+  self->request(options.pads, caf::infinite, put_atom_v, sealed.record)
       .then(
           [this, number, what = sealed.what](done) {
             if (over)
@@ -365,7 +367,7 @@ void put_operation_state::write(std::uint64_t number, sealed_chunk sealed) {
             totals.bytes_written += what.length;
             finished(number, what, origin::written);
           },
-          [this, number](caf::error& cause) {
+          [this, number, sealed](caf::error& cause) {
             if (over)
               return;
             auto e = from_caf(cause);
@@ -373,8 +375,25 @@ void put_operation_state::write(std::uint64_t number, sealed_chunk sealed) {
               return contested(number, e.detail);
             if (e.code == errc::corrupt_record)  // what lay there before is damaged, and cannot be replaced
               return contested(number, window.at(number).pad.counter);
+            if (e.code == errc::store_full && !std::exchange(window.at(number).without_room, true))
+              return make_room([this, number, sealed] { write(number, sealed); });
             fail_with(std::move(e));
           });
+}
+
+// Values that were replaced leave pads that are free and still hold what they held. Only now it is worth while to empty them.
+void put_operation_state::make_room(std::function<void()> then) {
+  auto go_on = [this, then = std::move(then)] {
+    if (!over)
+      then();
+  };
+  if (std::exchange(made_room, true))
+    return go_on();
+  purge_request blank;
+  blank.make_room = true;
+  auto operation = mutant::start(*self, purge_operation, purge_options{options.pads, options.decoders, options.index});
+  self->request(operation, caf::infinite, purge_atom_v, std::move(blank))
+      .then([go_on](purge_result&) { go_on(); }, [go_on](caf::error&) { go_on(); });
 }
 
 // Another writer has this pad: take another one.

@@ -51,6 +51,7 @@ struct put_operation_state {
     bytes plaintext;                  // of a stream or of memory, until the chunk is part of the finished prefix
     pad_ref pad;                      // counter 0: none yet
     bool sent = false;                // the store may hold our record in `pad`
+    bool without_room = false;        // it was refused once: the store was full
     unsigned pad_changes = 0;
     std::optional<chunk> done;
     origin from = origin::written;
@@ -76,6 +77,8 @@ struct put_operation_state {
   void give_pads();
   void seal(std::uint64_t number);
   void write(std::uint64_t number, sealed_chunk sealed);
+  // Gives the room of free pads back to the store.
+  void make_room(std::function<void()> then);
   void contested(std::uint64_t number, std::uint64_t stored_counter);
   void finished(std::uint64_t number, chunk what, origin from);
   void take_prefix();
@@ -117,6 +120,7 @@ struct put_operation_state {
   caller asking;
   put_result totals;
   unsigned restarts = 0;
+  bool made_room = false;   // after store_full, once
   bool over = false;
   bool cancelled = false;
 

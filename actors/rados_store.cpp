@@ -257,10 +257,12 @@ rados_store_state::actor_type::behavior_type rados_store(self_pointer self, rado
   });
   return {
       [self](put_atom, bytes& record) { return self->state.put(std::move(record)); },
+      [self](put_atom, room_atom, bytes& record) { return self->state.put(std::move(record)); },
       [self](get_atom, const pad_query& query) { return self->state.read(query.address, max_record_bytes); },
       [self](head_atom, const pad_query& query) { return self->state.read(query.address, record_header_bytes); },
       [self](erase_atom, const bytes& blank) { return self->state.erase(blank); },
       [self](stats_atom) { return self->state.stats(); },
+      [](trim_atom) { return std::uint64_t{0}; },
       [](deferred& later) { later.run(); },
   };
 }

@@ -75,7 +75,7 @@ void remote_link_state::greeted(const wire::frame& frame) {
   if (!greeting)
     return close(greeting.error().message);
   const std::set<std::string> offered(greeting->interface.begin(), greeting->interface.end());
-  const auto needed = self->system().message_types<pad_store_actor>();
+  const auto needed = self->system().message_types<node_interface_actor>();
   if (greeting->actor == 0 || !std::ranges::includes(offered, needed))
     return close("it serves something else than pads");
   connected();

@@ -304,6 +304,10 @@ remote_store_state::actor_type::behavior_type remote_store(self_pointer self, re
         const auto size = record.size();
         return self->state.take<done>(size, false, atom, std::move(record));
       },
+      [self](put_atom atom, room_atom, bytes& record) {
+        const auto size = record.size();
+        return self->state.take<done>(size, false, atom, std::move(record));
+      },
       [self](get_atom atom, pad_query query) { return self->state.take<bytes>(max_record_bytes, true, atom, query); },
       [self](head_atom atom, pad_query query) { return self->state.take<bytes>(record_header_bytes, true, atom, query); },
       [self](erase_atom atom, bytes& blank) -> caf::result<done> {
@@ -313,6 +317,7 @@ remote_store_state::actor_type::behavior_type remote_store(self_pointer self, re
         return self->state.take<done>(size, false, atom, std::move(blank));
       },
       [self](stats_atom atom) { return self->state.take<pad_store_stats>(record_header_bytes, true, atom); },
+      [](trim_atom) { return std::uint64_t{0}; },
       [](deferred& later) { later.run(); },
   };
 }

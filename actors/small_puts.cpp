@@ -175,6 +175,8 @@ void small_puts_state::write(const put_ptr& p, bytes record) {
               return hand_over(p);
             }
             give_back(p, returned_pads::state::sent, p->pad.counter);
+            if (e.code == errc::store_full)
+              return hand_over(p);  // an operation can make room
             fail_with(p, e);
           });
 }

@@ -36,7 +36,7 @@ std::size_t decoders_of(const store_config& config) {
 
 open_store_options how_to_open(const store_config& config) {
   return {std::max<std::size_t>(6, 2 * decoders_of(config)), config.create, config.detached, config.tls, config.remote,
-          config.any_file_system, config.cache_directory};
+          config.any_file_system, config.cache_directory, {}};
 }
 
 std::size_t default_scheduler_threads() {

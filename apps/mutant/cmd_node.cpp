@@ -153,7 +153,8 @@ int serve(context& c, const node_arguments& given) {
   system_config config("caf:");
   if (c.where.threads != 0)
     config.set("scheduler.max-threads", c.where.threads);
-  const auto how = how_to_open(c);
+  auto how = how_to_open(c);
+  how.log = options->log;
   if (auto given_to_us = check_limits(config, *options, threads_of(c.where.store, how)); !given_to_us)
     return c.out.failed("node", given_to_us.error());
   caf::actor_system system(config);

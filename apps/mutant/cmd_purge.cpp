@@ -14,6 +14,7 @@ json to_json(const purge_request& asked, const purge_result& r) {
           {"uploads_dropped", r.uploads_dropped},
           {"parts_erased", r.parts_erased},
           {"wiped", r.wiped},
+          {"bytes_returned", r.bytes_returned},
           {"in_use_elsewhere", r.in_use_elsewhere}};
 }
 
@@ -34,7 +35,8 @@ int run_purge(context& c, const purge_request& request) {
                 + " left by unfinished puts" + (request.dry_run ? " would be free again" : ", free again")
                 + (r.uploads_dropped != 0 ? "; " + counted(r.uploads_dropped, "unfinished put") + " given up" : "")
                 + (r.wiped != 0 ? "; " + counted(r.wiped, "pad") + " blanked" : "")
-                + (r.parts_erased != 0 ? "; " + counted(r.parts_erased, "old snapshot part") + " erased" : ""));
+                + (r.parts_erased != 0 ? "; " + counted(r.parts_erased, "old snapshot part") + " erased" : "")
+                + (r.bytes_returned != 0 ? "; " + human_bytes(r.bytes_returned) + " given back to the disk" : ""));
   if (c.out.use_json)
     c.out.document(to_json(request, r));
   return 0;
@@ -43,10 +45,10 @@ int run_purge(context& c, const purge_request& request) {
 }  // namespace
 
 command add_purge(CLI::App& root, const arguments&) {
-  auto* parser = root.add_subcommand("purge", "Make pads that crashed puts left behind free again");
+  auto* parser = root.add_subcommand("purge", "Give back the room of what was removed or left behind by crashed puts");
   auto request = std::make_shared<purge_request>();
   parser->add_flag("--dry-run", request->dry_run, "Only tell");
-  parser->add_flag("--wipe", request->wipe, "Blank the ciphertext of all free pads");
+  parser->add_flag("--wipe", request->wipe, "Fail unless all that was removed is gone from the store");
   parser->add_flag("--drop-uploads", request->drop_uploads, "Give up every unfinished put, too");
   return {parser, [request](context& c) { return run_purge(c, *request); }};
 }

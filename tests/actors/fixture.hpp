@@ -45,6 +45,8 @@ struct gate {
   std::function<bool(pad_op, const pad_address&)> hold;
   // True: the store does it, and nobody is told.
   std::function<bool(pad_op, const pad_address&)> lose_answer;
+  // An error is given as the answer to what the store has done.
+  std::function<std::optional<error>(pad_op, const pad_address&)> answer_instead;
   struct held_request {
     caf::actor_addr store;
     std::function<void()> go;
@@ -77,6 +79,8 @@ caf::result<Out> through_gate(gated_store_actor::pointer self, const std::shared
     result<Out> out = no ? result<Out>(fail(*no)) : run();
     if (g->lose_answer && g->lose_answer(op, address))
       return;
+    if (auto other = g->answer_instead ? g->answer_instead(op, address) : std::nullopt; other && out)
+      out = fail(*other);
     if (out)
       promise.deliver(std::move(*out));
     else
@@ -112,6 +116,10 @@ inline gated_store_actor::behavior_type gated_store(gated_store_actor::pointer s
         return through_gate<done>(self, g, pad_op::put, address_of(record),
                                   [=] { return at_once(*engine, engine->put(record)); });
       },
+      [=](put_atom, room_atom, const bytes& record) {
+        return through_gate<done>(self, g, pad_op::put, address_of(record),
+                                  [=] { return at_once(*engine, engine->put_making_room(record)); });
+      },
       [=](get_atom, const pad_query& q) {
         return through_gate<bytes>(self, g, pad_op::get, q.address, [=] { return engine->get(q.address); });
       },
@@ -127,6 +135,7 @@ inline gated_store_actor::behavior_type gated_store(gated_store_actor::pointer s
           return pad_store_stats{engine->stats()->pads, 0, 0};
         });
       },
+      [](trim_atom) { return std::uint64_t{0}; },
       [](deferred& later) { later.run(); },
   };
 }

@@ -435,14 +435,83 @@ BOOST_AUTO_TEST_CASE(parts_that_a_root_names_stay_though_the_store_shows_an_olde
       return parse_header(engine->get(part_pad(part.pad.number)).value())->blank;
     });
   };
-  const auto asked_before = door->counts[pad_op::put];
+  std::size_t roots = 0, others = 0;
+  door->refuse = [&](pad_op op, const pad_address& a) -> std::optional<error> {
+    if (op != pad_op::get && op != pad_op::head)
+      ++(a == root_pad.address ? roots : others);
+    return std::nullopt;
+  };
   det.run_for(std::chrono::seconds(310));
-  BOOST_TEST(door->counts[pad_op::put] == asked_before + 1);   // our root again, and nothing else
+  door->refuse = nullptr;
+  BOOST_TEST(roots > 0u);   // our root again, and nothing else
+  BOOST_TEST(others == 0u);
   BOOST_TEST(parts_are_there());
   broken.clear();
   det.run_for(std::chrono::seconds(10));
   BOOST_TEST(parts_are_there());
   BOOST_TEST(commit(index, put_inline("e", "value")) == 5u);
+}
+
+// Whatever the writes of a root meet, once or for good: who waits for one is answered in bounded time, and when the store is
+// well again, so is the index.
+BOOST_AUTO_TEST_CASE(who_waits_for_a_root_is_answered_whatever_its_writes_meet) {
+  const auto root_address = keys->root().address;
+  for (const auto code : {errc::io_error, errc::store_full, errc::timeout, errc::unreachable, errc::overloaded,
+                          errc::pad_conflict, errc::stale_counter})
+    for (const auto for_good : {false, true})
+      for (const auto stored : {false, true}) {
+        if (stored && code == errc::store_full)
+          continue;  // that says that nothing was stored
+        BOOST_TEST_CONTEXT(name_of(code) << (for_good ? " for good" : " once") << (stored ? ", stored" : "")) {
+          caf::anon_send_exit(store, caf::exit_reason::kill);
+          det.run_messages();
+          engine = std::make_shared<damaged_engine>(*this);
+          store = det.system().spawn(gated_store, std::static_pointer_cast<pad_engine>(engine), door);
+          auto index = spawn_index();
+          auto failing = true;
+          auto meets_it = [&](pad_op op, const pad_address& a) {
+            return op == pad_op::put && a == root_address && (for_good ? failing : std::exchange(failing, false));
+          };
+          // Refused, or done in the store but not answered so.
+          door->refuse = [&](pad_op op, const pad_address& a) -> std::optional<error> {
+            return !stored && meets_it(op, a) ? std::optional(error{code, "injected"}) : std::nullopt;
+          };
+          door->answer_instead = [&](pad_op op, const pad_address& a) -> std::optional<error> {
+            return stored && meets_it(op, a) ? std::optional(error{code, "injected"}) : std::nullopt;
+          };
+          auto first = ask_commit(index, put_inline("first", "value"));
+          det.run_for(std::chrono::seconds(30));
+          BOOST_TEST(!first->pending());
+          failing = false;
+          det.run_for(std::chrono::seconds(30));
+          commit(index, put_inline("a", "value"));
+          failing = true;
+          auto purged = ask<std::uint64_t>(index, purge_atom_v, false);
+          det.run_for(std::chrono::seconds(30));
+          BOOST_TEST(!purged->pending());
+          failing = false;
+          det.run_for(std::chrono::seconds(30));
+          get<std::uint64_t>(index, purge_atom_v, false);
+          failing = true;
+          // More than the ring holds.
+          for (auto i = 0; i < 10; ++i) {
+            auto a = ask_commit(index, put_inline("b", "value"));
+            det.run_for(std::chrono::seconds(30));
+            BOOST_TEST(!a->pending());
+          }
+          failing = false;
+          det.run_for(std::chrono::seconds(30));
+          const auto last = commit(index, put_inline("c", "value"));
+          caf::anon_send_exit(index, caf::exit_reason::kill);
+          det.run_messages();
+          auto again = spawn_index();
+          BOOST_TEST(get<found>(again, find_atom_v, find_request{"c", false}).complete->version == last);
+          caf::anon_send_exit(again, caf::exit_reason::kill);
+          det.run_messages();
+          door->refuse = nullptr;
+          door->answer_instead = nullptr;
+        }
+      }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,4 +1,5 @@
 #include "actors/local_store.hpp"
+#include "core/engine/write_rule.hpp"
 
 #include "tests/actors/fixture.hpp"
 
@@ -27,13 +28,81 @@ class counting_engine final : public pad_engine {
   bool fail_commits = false;
 };
 
+// Holds a batch back until its commit, as an engine on a disk does. The first commits fail with these errors; a record that is
+// larger than `room` breaks its batch.
+class batching_engine final : public pad_engine {
+ public:
+  result<void> put(const bytes& record) override {
+    if (record.size() > room) {
+      batch.clear();
+      broken = error{errc::store_full, "no room for that"};
+      return fail(*broken);
+    }
+    const auto header = parse_record(record);
+    auto stored = get(header->address);
+    for (const auto& earlier : batch)
+      if (parse_record(earlier)->address == header->address)
+        stored = earlier;
+    if (stored) {
+      const auto verdict = check_write(*parse_record(*stored), header->counter, [&] { return *stored == record; });
+      if (!verdict)
+        return fail(verdict.error());
+    }
+    batch.push_back(record);
+    return {};
+  }
+  // The first of these gives up the reserve.
+  result<void> put_making_room(const bytes& record) override {
+    if (!reserve)
+      return put(record);
+    reserve = false;
+    batch.clear();
+    broken = error{errc::store_full, "no room for that"};
+    return fail(*broken);
+  }
+  result<void> erase(const bytes&) override { return fail(errc::unsupported, "not for this test"); }
+  result<void> tidy() override {
+    ++tidied;
+    return tidy_failure ? fail(*tidy_failure) : result<void>();
+  }
+  result<void> commit() override {
+    auto writes = std::exchange(batch, {});
+    if (auto why = std::exchange(broken, {}))
+      return fail(*why);
+    if (!failures.empty()) {
+      auto why = failures.front();
+      failures.erase(failures.begin());
+      return fail(why);
+    }
+    for (const auto& record : writes)
+      if (auto put = inner->put(record); !put)
+        return put;
+    return inner->commit();
+  }
+  result<bytes> get(const pad_address& address) override { return inner->get(address); }
+  result<bytes> head(const pad_address& address) override { return inner->head(address); }
+  result<engine_stats> stats() override { return inner->stats(); }
+
+  std::unique_ptr<pad_engine> inner = make_memory_engine(1u << 20);
+  std::vector<bytes> batch;
+  std::vector<error> failures;
+  std::optional<error> broken;
+  std::size_t room = max_record_bytes;
+  bool reserve = false;
+  unsigned tidied = 0;
+  std::optional<error> tidy_failure;
+};
+
 struct local_fixture : fixture {
-  explicit local_fixture() { spawn(); }
-  void spawn() {
+  explicit local_fixture() { spawn(counting); }
+  void spawn(std::shared_ptr<pad_engine> engine) {
     local_store_options o;
-    o.engine = counting;
+    o.engine = std::move(engine);
     o.detached = false;
     o.max_batch_bytes = 10'000;
+    o.log = [this](log_level level, const std::string& what, const log_fields&) {
+      logged.push_back((level == log_level::error ? "error: " : "info: ") + what);
+    };
     local = det.system().spawn(local_store, o);
     det.run_messages();
   }
@@ -46,6 +115,7 @@ struct local_fixture : fixture {
 
   std::shared_ptr<counting_engine> counting = std::make_shared<counting_engine>();
   pad_store_actor local;
+  std::vector<std::string> logged;
 };
 
 }  // namespace
@@ -110,6 +180,112 @@ BOOST_AUTO_TEST_CASE(a_failed_commit_is_told_to_everyone_in_the_batch) {
   det.run_messages();
   for (const auto& a : answers)
     BOOST_TEST((a->code() == errc::io_error));
+}
+
+BOOST_AUTO_TEST_CASE(a_refusal_is_told_only_when_what_it_rests_on_is_durable) {
+  auto engine = std::make_shared<batching_engine>();
+  spawn(engine);
+  auto first = ask_put(1, 5, "first");
+  auto other = ask_put(1, 5, "other");
+  auto lower = ask_put(1, 4);
+  while (det.scheduler().has_job()) {
+    det.step();
+    if (engine->inner->stats()->pads == 0)
+      BOOST_TEST((first->pending() && other->pending() && lower->pending()));
+  }
+  BOOST_TEST(first->value.has_value());
+  BOOST_TEST((other->code() == errc::pad_conflict));
+  BOOST_TEST((lower->code() == errc::stale_counter));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_failed_batch_refused_is_judged_by_what_is_stored) {
+  auto engine = std::make_shared<batching_engine>();
+  engine->failures = {{errc::io_error, "the disk failed"}};
+  spawn(engine);
+  auto first = ask_put(1, 5, "first");
+  auto other = ask_put(1, 5, "other");
+  auto lower = ask_put(1, 4);
+  det.run_messages();
+  BOOST_TEST((first->code() == errc::io_error));
+  BOOST_TEST(other->value.has_value());
+  BOOST_TEST((lower->code() == errc::stale_counter));
+  BOOST_TEST(parse_record(engine->get(data_pad(1)).value())->counter == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(a_write_without_room_keeps_no_other_out) {
+  auto engine = std::make_shared<batching_engine>();
+  engine->room = 1000;
+  spawn(engine);
+  auto small = ask_put(1, 1);
+  auto large = ask_put(2, 1, std::string(2000, 'x'));
+  auto behind = ask_put(3, 1);
+  det.run_messages();
+  BOOST_TEST(small->value.has_value());
+  BOOST_TEST((large->code() == errc::store_full));
+  BOOST_TEST(behind->value.has_value());
+  engine->failures = {{errc::store_full, "the disk is full"}};
+  std::vector<answer_ptr<done>> answers{ask_put(4, 1), ask_put(5, 1)};
+  det.run_messages();
+  for (const auto& a : answers)
+    BOOST_TEST(a->value.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(what_makes_room_is_tried_again_with_the_reserve) {
+  auto engine = std::make_shared<batching_engine>();
+  engine->reserve = true;
+  spawn(engine);
+  auto alone = ask<done>(local, put_atom_v, room_atom_v, record(1, 1));
+  det.run_messages();
+  BOOST_TEST(alone->value.has_value());
+  engine->reserve = true;
+  auto beside = ask_put(2, 1);
+  auto removal = ask<done>(local, put_atom_v, room_atom_v, record(3, 1));
+  det.run_messages();
+  BOOST_TEST(beside->value.has_value());
+  BOOST_TEST(removal->value.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_blank_record_is_answered_when_what_it_replaced_is_wiped) {
+  auto engine = std::make_shared<batching_engine>();
+  spawn(engine);
+  engine->tidy_failure = error{errc::io_error, "could not be wiped"};
+  auto put = ask_put(1, 1);
+  auto blank = ask<done>(local, put_atom_v, seal_blank(keys->data(2), 1));
+  det.run_messages();
+  BOOST_TEST(put->value.has_value());
+  BOOST_TEST((blank->code() == errc::io_error));
+  engine->tidy_failure.reset();
+  blank = ask<done>(local, put_atom_v, seal_blank(keys->data(2), 2));
+  det.run_messages();
+  BOOST_TEST(blank->value.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(the_engine_is_tidied_at_first_when_there_is_nothing_to_do_and_at_last) {
+  auto engine = std::make_shared<batching_engine>();
+  spawn(engine);
+  BOOST_TEST(engine->tidied == 1u);
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    ask_put(i, 1);
+    det.run_for(std::chrono::milliseconds(100));
+  }
+  BOOST_TEST(engine->tidied == 1u);
+  det.run_for(std::chrono::seconds(10));
+  BOOST_TEST(engine->tidied == 2u);
+  caf::anon_send_exit(local, caf::exit_reason::user_shutdown);
+  det.run_messages();
+  BOOST_TEST(engine->tidied == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(trouble_is_logged_once_and_so_is_its_end) {
+  auto engine = std::make_shared<batching_engine>();
+  engine->failures = {{errc::io_error, "the disk failed"}, {errc::io_error, "the disk failed"}, {errc::io_error, "otherwise"}};
+  spawn(engine);
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    ask_put(i, 1);
+    det.run_messages();
+  }
+  BOOST_TEST(logged == (std::vector<std::string>{"error: the store failed", "error: the store failed",
+                                                 "info: the store takes writes again"}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(what_was_taken_is_committed_when_the_store_ends) {

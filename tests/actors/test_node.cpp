@@ -25,14 +25,16 @@ using held_store_actor = pad_store_actor::extend<reacts_to<release_atom>>;
 
 held_store_actor::behavior_type held_store(held_store_actor::stateful_pointer<held_store_state> self,
                                            std::shared_ptr<held_counts> counts, bytes answer) {
+  auto take = [=](const bytes& record) -> caf::result<done> {
+    auto promise = self->make_response_promise<done>();
+    self->state.puts.push_back(promise);
+    self->state.put_to.push_back(parse_header(record)->address);
+    ++counts->puts;
+    return promise;
+  };
   return {
-      [=](put_atom, const bytes& record) -> caf::result<done> {
-        auto promise = self->make_response_promise<done>();
-        self->state.puts.push_back(promise);
-        self->state.put_to.push_back(parse_header(record)->address);
-        ++counts->puts;
-        return promise;
-      },
+      [=](put_atom, const bytes& record) { return take(record); },
+      [=](put_atom, room_atom, const bytes& record) { return take(record); },
       [=](get_atom, const pad_query&) -> caf::result<bytes> {
         auto promise = self->make_response_promise<bytes>();
         self->state.gets.push_back(promise);
@@ -42,6 +44,7 @@ held_store_actor::behavior_type held_store(held_store_actor::stateful_pointer<he
       [](head_atom, const pad_query&) -> caf::result<bytes> { return to_caf({errc::pad_not_found, "none"}); },
       [](erase_atom, const bytes&) { return done{}; },
       [](stats_atom) { return pad_store_stats{}; },
+      [](trim_atom) { return std::uint64_t{0}; },
       [=](release_atom) {
         for (auto& p : std::exchange(self->state.puts, {}))
           p.deliver(done{});
@@ -538,18 +541,18 @@ BOOST_AUTO_TEST_CASE(stopping_answers_what_was_taken_and_takes_no_more) {
 BOOST_AUTO_TEST_CASE(a_program_with_cafs_own_middleman_can_use_a_node) {
   auto server = serve(system.memory());
   networked_system other;
-  auto found = other.system().middleman().remote_actor<pad_store_actor>("127.0.0.1", server.port());
+  auto found = other.system().middleman().remote_actor<node_interface_actor>("127.0.0.1", server.port());
   BOOST_REQUIRE_MESSAGE(found, (found ? std::string() : other.system().render(found.error())));
   const auto large = record(1, 3, max_record_bytes);
-  REQUIRE_OK(other.put(*found, large));
-  BOOST_CHECK(*other.get(*found, address(1)) == large);
-  BOOST_CHECK(*other.head(*found, address(1)) == large.slice(0, record_header_bytes));
-  auto stale = other.put(*found, record(1, 2, 400));
+  REQUIRE_OK(other.put(caf::actor_cast<pad_store_actor>(*found), large));
+  BOOST_CHECK(*other.get(caf::actor_cast<pad_store_actor>(*found), address(1)) == large);
+  BOOST_CHECK(*other.head(caf::actor_cast<pad_store_actor>(*found), address(1)) == large.slice(0, record_header_bytes));
+  auto stale = other.put(caf::actor_cast<pad_store_actor>(*found), record(1, 2, 400));
   BOOST_REQUIRE(!stale);
   BOOST_CHECK(stale.error().code == errc::stale_counter);
   BOOST_CHECK_EQUAL(stale.error().detail, 3u);
-  REQUIRE_OK(other.erase(*found, blank(1, 4)));
-  BOOST_CHECK_EQUAL(other.stats(*found)->pads, 0u);
+  REQUIRE_OK(other.erase(caf::actor_cast<pad_store_actor>(*found), blank(1, 4)));
+  BOOST_CHECK_EQUAL(other.stats(caf::actor_cast<pad_store_actor>(*found))->pads, 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_pad_store_published_by_cafs_own_middleman_can_be_used) {

@@ -83,6 +83,53 @@ BOOST_AUTO_TEST_CASE(all_that_waits_for_a_store_is_answered_when_it_ends) {
   BOOST_TEST(running() == before);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_removed_is_blanked_and_where_that_fails_it_is_removed_all_the_same) {
+  auto whole = spawn_small_store();
+  auto is_blank = [&](std::uint64_t pad) { return parse_header(engine->get(data_pad(pad)).value())->blank; };
+  for (const auto fails : {true, false}) {
+    get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
+    door->refuse = [fails](pad_op op, const pad_address&) -> std::optional<error> {
+      return fails && op == pad_op::head ? std::optional(error{errc::io_error, "the disk failed"}) : std::nullopt;
+    };
+    get<done>(whole, remove_atom_v, remove_request{"key", std::nullopt, false});
+    door->refuse = nullptr;
+    BOOST_TEST((get_error<list_item>(whole, find_atom_v, std::string("key")).code == errc::key_not_found));
+    BOOST_TEST(is_blank(0) == !fails);
+    BOOST_TEST(is_blank(1) == !fails);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(purge_blanks_what_free_pads_hold) {
+  auto whole = spawn_small_store();
+  get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
+  get<put_result>(whole, put_atom_v, put_of("key", "another one, longer than the first"));  // in other pads
+  BOOST_TEST(!parse_header(engine->get(data_pad(0)).value())->blank);
+  BOOST_TEST(get<purge_result>(whole, purge_atom_v, purge_request{}).wiped >= 2u);
+  BOOST_TEST(parse_header(engine->get(data_pad(0)).value())->blank);
+  BOOST_TEST(get<purge_result>(whole, purge_atom_v, purge_request{}).wiped == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_put_that_finds_no_room_blanks_free_pads_and_tries_again) {
+  auto whole = spawn_small_store();
+  get<put_result>(whole, put_atom_v, put_of("key", "a value of several chunks"));
+  get<put_result>(whole, put_atom_v, put_of("key", "another one, longer than the first"));
+  auto holds_payload = [&](std::uint64_t pad) { return !parse_header(engine->get(data_pad(pad)).value())->blank; };
+  BOOST_REQUIRE((holds_payload(0) && holds_payload(1)));
+  std::size_t refused = 0;
+  door->refuse = [&](pad_op op, const pad_address& a) -> std::optional<error> {
+    if (op != pad_op::put || a != data_pad(0) || !holds_payload(1))
+      return std::nullopt;
+    ++refused;
+    return error{errc::store_full, "no room"};
+  };
+  get<put_result>(whole, put_atom_v, put_of("other", "0123456789"));  // one chunk
+  BOOST_TEST(refused == 1u);
+  door->refuse = [&](pad_op op, const pad_address& a) -> std::optional<error> {
+    return op == pad_op::put && is_data(a) ? std::optional(error{errc::store_full, "no room"}) : std::nullopt;
+  };
+  BOOST_TEST((get_error<put_result>(whole, put_atom_v, put_of("third", "0123456789")).code == errc::store_full));
+}
+
 // A request that is passed on keeps the index until it is answered.
 BOOST_AUTO_TEST_CASE(a_store_that_is_let_go_of_answers_what_it_was_asked) {
   auto whole = spawn_small_store();

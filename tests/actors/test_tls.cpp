@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(a_client_with_an_expired_certificate_gets_nothing) {
   config.openssl_cafile = expired.authority;
   config.load<caf::openssl::manager>();
   caf::actor_system careless(config);
-  auto found = caf::openssl::remote_actor<pad_store_actor>(careless, "127.0.0.1", server.port());
+  auto found = caf::openssl::remote_actor<node_interface_actor>(careless, "127.0.0.1", server.port());
   BOOST_CHECK(!found);
   BOOST_CHECK_MESSAGE(eventually([&] { return log.has({"refused", "expired"}); }), log.text());
   BOOST_CHECK(!log.has({"client connected"}));
@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE(a_client_without_a_certificate_gets_nothing) {
   system_config config("caf:");
   config.load<caf::openssl::manager>();   // anonymous
   caf::actor_system nobody(config);
-  BOOST_CHECK(!caf::openssl::remote_actor<pad_store_actor>(nobody, "127.0.0.1", server.port()));
+  BOOST_CHECK(!caf::openssl::remote_actor<node_interface_actor>(nobody, "127.0.0.1", server.port()));
   BOOST_CHECK_MESSAGE(eventually([&] { return log.has({"refused"}); }), log.text());
   BOOST_CHECK(!log.has({"client connected"}));
 }
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(programs_with_cafs_own_openssl_module_can_use_a_node_with_c
   config.openssl_cafile = files.authority;
   config.load<caf::openssl::manager>();
   caf::actor_system other(config);
-  auto found = caf::openssl::remote_actor<pad_store_actor>(other, "127.0.0.1", server.port());
+  auto found = caf::openssl::remote_actor<node_interface_actor>(other, "127.0.0.1", server.port());
   BOOST_REQUIRE_MESSAGE(found, (found ? std::string() : other.render(found.error())));
   const auto large = record(1, 1, max_record_bytes);
   caf::scoped_actor self{other};

@@ -39,10 +39,8 @@ CODES_OF_READING = CODES | {INTEGRITY}
 # Known failures: (what the trial's name matches, what goes wrong). Its line goes when that is mended.
 KNOWN = [
     (r"first put, write [12]: (short|torn)", "a first put that is cut off within LMDB's first pages: 'not an LMDB file'"),
-    (r", write \d+: short", "LMDB takes a short write for an I/O error, and no store is written to again: no end"),
     (r"purge, map \d+: ENOMEM onward", "a purge whose store cannot be opened for writing: no end"),
     (r", lock 1: EAGAIN", "a lock file that another process seems to be setting up is called damaged: exit code 5"),
-    (r"purge, (write|sync) \d+: \w+ onward", "a purge whose new root is never durable: no end"),
 ]
 
 
