@@ -4,8 +4,8 @@
 // - A payload is written and synced before the LMDB transaction that names it commits. Until then its blocks are free as far
 //   as LMDB knows, so after a crash they simply are.
 // - Only blocks that were free in the last *committed* state are written to, and what a transaction frees is only released by
-//   it: it becomes free in a later one (store_format.hpp). A crash in mid-batch finds every old payload untouched, and so does a
-//   fall back of LMDB's file to the transaction before the last.
+//   it: it becomes free in a later one (store_format.hpp). A crash in mid-batch finds every old payload untouched, and so does
+//   a fall back of LMDB's file to the transaction before the last.
 // - What is to be wiped is on record in the transaction that releases it, and does not become free before it is wiped.
 // - Only the holder of a segment's lock writes to it. LMDB's write lock is not enough: it passes to another process when a
 //   writer is killed, perhaps before the kernel has finished the last write of the dead one.
