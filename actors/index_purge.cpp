@@ -52,6 +52,8 @@ pad_list index_actor_state::claim(const claim_request& request, const caf::stron
 // root write fail, and no root after this one names anything new below its parts_floor: so what it does not name, none will.
 void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& promise,
                                     std::optional<caf::actor_clock::time_point> until) {
+  if (options.salvage)
+    return promise->deliver(to_caf(not_while_salvaging()));
   if (!until)
     until = self->clock().now() + options.timeout;
   if (!is_open || writing || reload_wanted || root_busy || delta_running || compacting) {
