@@ -67,8 +67,10 @@ bool says_unreadable(errc code) noexcept {
 
 bool shows_chunk(byte_view head, const pad_address& address, const chunk& what) {
   const auto header = verify_head(head, address);
-  return header && header->counter == what.pad.counter && !header->blank && header->kind == encoding::private_data
-         && header->payload_bytes == what.length + private_overhead_bytes;
+  if (!header || header->counter != what.pad.counter || header->blank || header->kind != encoding::private_data)
+    return false;
+  const auto plain_bytes = what.length + private_overhead_bytes;
+  return what.encoding == chunk_encoding::plain ? header->payload_bytes == plain_bytes : header->payload_bytes < plain_bytes;
 }
 
 }  // namespace mutant

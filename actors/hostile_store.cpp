@@ -10,15 +10,15 @@ using self_pointer = hostile_store_actor::stateful_pointer<hostile_store_state>;
 
 constexpr std::size_t counter_at = 8;   // docs/format.md, "Record"
 
-template <class Atom>
-caf::result<done> change(self_pointer self, Atom atom, const bytes& record) {
+template <class... Atoms>
+caf::result<done> change(self_pointer self, const bytes& record, Atoms... atoms) {
   auto& s = self->state;
   s.keep(record);
   if (s.chance(s.options.lies.refuse_write))
     return to_caf(s.any_error());
   const auto denied = s.chance(s.options.lies.deny_write) ? std::optional(s.any_error()) : std::nullopt;
   auto promise = self->template make_response_promise<done>();
-  self->request(s.options.store, s.options.timeout, atom, record)
+  self->request(s.options.store, s.options.timeout, atoms..., record)
       .then(
           [promise, denied](done out) mutable {
             if (denied)
@@ -125,11 +125,13 @@ hostile_store_actor::behavior_type hostile_store(self_pointer self, hostile_stor
   self->state.random.seed(options.seed);
   self->state.options = std::move(options);
   return {
-      [self](put_atom atom, const bytes& record) { return change(self, atom, record); },
+      [self](put_atom atom, const bytes& record) { return change(self, record, atom); },
+      [self](put_atom atom, room_atom room, const bytes& record) { return change(self, record, atom, room); },
       [self](get_atom atom, const pad_query& query) { return read(self, atom, query); },
       [self](head_atom atom, const pad_query& query) { return read(self, atom, query); },
-      [self](erase_atom atom, const bytes& blank) { return change(self, atom, blank); },
+      [self](erase_atom atom, const bytes& blank) { return change(self, blank, atom); },
       [self](stats_atom atom) { return self->delegate(self->state.options.store, atom); },
+      [self](trim_atom atom) { return self->delegate(self->state.options.store, atom); },
       [self](const hostile_options& lies) { self->state.options.lies = lies; },
       [self](const kept_query& query) { return self->state.kept[query.address]; },
       [self](const show_instead& what) {

@@ -306,8 +306,8 @@ void put_operation_state::look_at(const chunk& what, const pad_address& address,
             failed);
   self->request(options.pads, caf::infinite, get_atom_v, pad_query{address})
       .then(
-          [this, what, address, then, failed](bytes& record) {
-            self->request(options.decoders, caf::infinite, open_atom_v, open_chunk_job{std::move(record), address, what, 0, 0})
+          [this, what, then, failed](bytes& record) {
+            self->request(options.decoders, caf::infinite, open_atom_v, open_chunk_job{std::move(record), what, 0, 0})
                 .then([then](const bytes&) { then({}); }, failed);
           },
           failed);

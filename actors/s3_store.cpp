@@ -412,10 +412,12 @@ s3_store_state::actor_type::behavior_type s3_store(self_pointer self, s3_store_o
   });
   return {
       [self](put_atom, bytes& record) { return self->state.put(std::move(record)); },
+      [self](put_atom, room_atom, bytes& record) { return self->state.put(std::move(record)); },
       [self](get_atom, const pad_query& query) { return self->state.read(query.address, true); },
       [self](head_atom, const pad_query& query) { return self->state.read(query.address, false); },
       [self](erase_atom, bytes& blank) { return self->state.erase(std::move(blank)); },
       [self](stats_atom) { return self->state.stats(); },
+      [](trim_atom) { return std::uint64_t{0}; },
       [](deferred& later) { later.run(); },
   };
 }

@@ -19,11 +19,16 @@ class embedded_engine final : public pad_engine {
     auto open = open_writer();
     return open ? writer_->put(record) : open;
   }
+  result<void> put_making_room(const bytes& record) override {
+    auto open = open_writer();
+    return open ? writer_->put_making_room(record) : open;
+  }
   result<void> erase(const bytes& blank) override {
     auto open = open_writer();
     return open ? writer_->erase(blank) : open;
   }
   result<void> commit() override { return writer_ ? writer_->commit() : result<void>(); }
+  result<void> tidy() override { return writer_ ? writer_->tidy() : result<void>(); }
   result<std::uint64_t> trim() override {
     auto open = open_writer();
     return open ? writer_->trim() : fail(open.error());

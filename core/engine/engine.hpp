@@ -45,13 +45,11 @@ class pad_engine {
 
   // Between batches; invalid_argument in one.
   //
-  // Empties what blank records have replaced, as far as that is not done. io_error: something of it is still there; this is on
-  // record, and is tried again with the next call and when the store is opened again.
-  virtual result<void> wipe() { return {}; }
-  // Makes what was freed ready for use, and gives it back to the system. Cheap when there is nothing to do. What fails is tried
-  // again the next time.
+  // Empties what blank records have replaced, makes what was freed ready for use, and gives it back to the system. Cheap when
+  // there is nothing to do. io_error: something is still there; this is on record, and is tried again with the next call and
+  // when the store is opened again.
   virtual result<void> tidy() { return {}; }
-  // The same for all that nothing uses, whoever freed it and when; the bytes released. io_error: as wipe says.
+  // The same for all that nothing uses, whoever freed it and when; the bytes released. io_error: as tidy says.
   virtual result<std::uint64_t> trim() { return 0; }
 
   // -- reading: any thread; sees committed pads ------------------------------------------------------------------------

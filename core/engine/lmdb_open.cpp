@@ -238,7 +238,7 @@ result<void> lmdb_env::open_again() {
   idle_.clear();
   if (env_ != nullptr)
     mdb_env_close(std::exchange(env_, nullptr));  // first: its locks belong to the process
-  auto raw = map_largest(directory_, env_flags, map_bytes_);
+  auto raw = map_largest(directory_, map_bytes_);
   if (!raw)
     return fail(raw.error());
   env_ = *raw;

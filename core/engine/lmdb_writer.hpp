@@ -13,8 +13,10 @@ class lmdb_writer {
  public:
   virtual ~lmdb_writer() = default;
   virtual result<void> put(const bytes& record) = 0;
+  virtual result<void> put_making_room(const bytes& record) = 0;
   virtual result<void> erase(const bytes& blank) = 0;
   virtual result<void> commit() = 0;
+  virtual result<void> tidy() = 0;
   virtual result<std::uint64_t> trim() = 0;
 };
 

@@ -107,6 +107,7 @@ inline stub_actor::behavior_type stub_store(stub_actor::pointer self, stub_ptr s
       [=](get_atom, const get_request& r) {
         return after_delay<get_result>(self, s, zero, [s, key = r.key] { return get_from(s, key); });
       },
+      [=](assemble_atom, const assemble_request&) -> caf::result<commit_result> { return no(); },
       [=](remove_atom, const remove_request&) -> caf::result<done> { return no(); },
       [=](rename_atom, const rename_request&) -> caf::result<done> { return no(); },
       [=](list_atom, const list_request& r) {
