@@ -330,7 +330,10 @@ void index_actor_state::put_root(const root_write_ptr& w) {
 void index_actor_state::put_root_again(const root_write_ptr& w, const error& why) {
   w->sent_before = true;
   if (self->clock().now() >= w->until) {
-    root_trouble = error{errc::timeout, "whether the index root was replaced is not known: " + to_string(why)
+    const auto lied_to = why.code == errc::rollback_detected;
+    if (lied_to)
+      remember_seen();
+    root_trouble = error{lied_to ? why.code : errc::timeout, "whether the index root was replaced is not known: " + to_string(why)
                                             + "; it shows when the store is opened again"};
     if (auto late = std::exchange(w->late, nullptr))
       late(*root_trouble);
@@ -361,13 +364,15 @@ void index_actor_state::learn_root(const root_write_ptr& w) {
         const auto counter = w->next->counter;
         if (!theirs && counter > 1)
           return fail_with({errc::index_corrupt, "the index root was there, and is gone"});
-        if (theirs && theirs->counter < counter && self->clock().now() >= w->until) {
-          remember_seen();
-          return fail_with({errc::rollback_detected, "the store says that root " + std::to_string(counter)
-                                                         + " is there, and goes on showing an older one. Nothing was written"});
-        }
         if (!theirs || theirs->counter < counter)
-          return put_root_again(w, {errc::pad_conflict, "the store refuses it for a newer one, and shows an older one"});
+          return put_root_again(w, {errc::rollback_detected, "the store says that root " + std::to_string(counter)
+                                                                 + " is there, and goes on showing "
+                                                                 + (theirs ? "an older one" : "none")});
+        if (theirs->counter == counter && theirs->hash == w->next->hash) {
+          if (counter > root_counter)
+            know_root(*theirs);
+          return root_settled(w->then, {});  // the store has it, whatever it says
+        }
         if (theirs->counter > root_counter) {
           // Whoever learns of a root newer than its own state loads it: a root never goes back.
           const auto ours = chain.at(theirs->what.sequence);

@@ -198,6 +198,11 @@ pad_store_actor::behavior_type local_store(pad_store_actor::stateful_pointer<loc
   auto engine = options.engine;
   self->state.writer = detached ? start<caf::detached + caf::linked>(*self, engine_writer, options)
                                 : start<caf::linked>(*self, engine_writer, options);
+  // Before this state goes, and with it what may be the last reference to the writer: it has to finish first.
+  self->set_exit_handler([self](caf::exit_msg& exit) {
+    self->send_exit(self->state.writer, exit.reason);
+    self->quit(exit.reason);
+  });
   worker_pool_options<engine_reader_actor> pool;
   pool.name = "the local store";
   pool.workers = options.readers;

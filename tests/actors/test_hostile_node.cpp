@@ -1,4 +1,6 @@
 // Values behind a node that tampers: whatever it answers, a get is right or an error.
+#include <random>
+
 #include "actors/faulty_store.hpp"
 #include "tests/actors/network.hpp"
 
@@ -58,8 +60,13 @@ struct hostile_fixture {
   }
 };
 
+// Another one for each letter; nothing of it can be compressed.
 std::string value_of(char c) {
-  return std::string(50'000, c);
+  std::mt19937 random(static_cast<unsigned char>(c));
+  std::string value(50'000, '\0');
+  for (auto& byte : value)
+    byte = static_cast<char>(random() & 0xff);
+  return value;
 }
 
 }  // namespace
