@@ -33,7 +33,7 @@ struct engine_writer_state {
     bool erases = false;
     bool makes_room = false;        // and may use the engine's reserve
     bool blank = false;
-    std::optional<error> refusal;   // by the write rule, which may have met a record of the open batch
+    std::optional<error> refusal;   // the engine's; by the write rule: it may have met a record of the open batch
   };
   static inline const char* name = "engine_writer";
   std::shared_ptr<pad_engine> engine;

@@ -1,5 +1,6 @@
 // The embedded store as one engine: reads go past LMDB (store_reader.hpp), writes through it (lmdb_writer.hpp). What is only
 // read is never opened for writing, so that a store can be read from a medium or a directory that cannot be written to.
+#include <optional>
 #include <utility>
 
 #include "core/engine/engine.hpp"
@@ -27,10 +28,27 @@ class embedded_engine final : public pad_engine {
     auto open = open_writer();
     return open ? writer_->erase(blank) : open;
   }
-  result<void> commit() override { return writer_ ? writer_->commit() : result<void>(); }
-  result<void> tidy() override { return writer_ ? writer_->tidy() : result<void>(); }
+  result<void> commit() override {
+    if (failure_)
+      return fail(*std::exchange(failure_, std::nullopt));
+    return writer_ ? writer_->commit() : result<void>();
+  }
+  // What another process left behind is as good a reason to open the store for writing as a write.
+  result<void> tidy() override {
+    if (!writer_) {
+      auto untidy = reader_->is_untidy();
+      if (!untidy || !*untidy)
+        return untidy ? result<void>() : fail(untidy.error());
+      if (auto open = open_writer(); !open) {
+        failure_.reset();  // there is no batch
+        return open;
+      }
+    }
+    return writer_->tidy();
+  }
   result<std::uint64_t> trim() override {
     auto open = open_writer();
+    failure_.reset();  // there is no batch
     return open ? writer_->trim() : fail(open.error());
   }
 
@@ -43,8 +61,10 @@ class embedded_engine final : public pad_engine {
     if (writer_)
       return {};
     auto opened = open_lmdb_writer(options_);
-    if (!opened)
-      return fail(opened.error());
+    if (!opened) {
+      failure_ = opened.error();
+      return fail(*failure_);
+    }
     writer_ = std::move(*opened);
     return {};
   }
@@ -52,6 +72,7 @@ class embedded_engine final : public pad_engine {
   const lmdb_options options_;
   std::unique_ptr<lmdb_writer> writer_;  // opened by the first write, unless the store was to be created
   std::unique_ptr<store_reader> reader_;
+  std::optional<error> failure_;         // of a batch that could not be begun, until commit has reported it
 };
 
 }  // namespace

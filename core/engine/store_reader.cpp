@@ -185,6 +185,15 @@ result<bytes> store_reader::head(const pad_address& address) {
   return bytes::copy_of((*found)->stored_header());
 }
 
+result<bool> store_reader::is_untidy() {
+  return file_.read([&](const lmdb_file::state& now) -> result<bool> {
+    auto released = file_.find_database(now, store_format::released_database);
+    if (!released)
+      return fail(released.error());
+    return *released && (*released)->depth > 0;
+  });
+}
+
 result<engine_stats> store_reader::stats() {
   auto meta = file_.read([&](const lmdb_file::state& now) { return find_store_meta(file_, now, directory_); });
   if (!meta)

@@ -34,6 +34,8 @@ class store_reader {
   result<bytes> get(const pad_address& address);
   result<bytes> head(const pad_address& address);
   result<engine_stats> stats();
+  // Whether blocks wait to become free, and to be wiped first if they were to be: what tidy does is not done.
+  result<bool> is_untidy();
 
  private:
   struct found_pad {

@@ -28,6 +28,23 @@ class counting_engine final : public pad_engine {
   bool fail_commits = false;
 };
 
+// Refuses the records of one pad, and knows nothing of broken batches.
+class refusing_engine final : public pad_engine {
+ public:
+  result<void> put(const bytes& record) override {
+    return parse_header(record)->address == refused ? fail(with) : inner->put(record);
+  }
+  result<void> erase(const bytes& blank) override { return inner->erase(blank); }
+  result<void> commit() override { return inner->commit(); }
+  result<bytes> get(const pad_address& address) override { return inner->get(address); }
+  result<bytes> head(const pad_address& address) override { return inner->head(address); }
+  result<engine_stats> stats() override { return inner->stats(); }
+
+  std::unique_ptr<pad_engine> inner = make_memory_engine(1u << 20);
+  pad_address refused{};
+  error with{errc::io_error, ""};
+};
+
 // Holds a batch back until its commit, as an engine on a disk does. The first commits fail with these errors; a record that is
 // larger than `room` breaks its batch.
 class batching_engine final : public pad_engine {
@@ -228,6 +245,23 @@ BOOST_AUTO_TEST_CASE(a_write_without_room_keeps_no_other_out) {
   det.run_messages();
   for (const auto& a : answers)
     BOOST_TEST(a->value.has_value());
+}
+
+// Whatever the engine makes of the batch afterwards.
+BOOST_AUTO_TEST_CASE(a_write_that_the_engine_refused_is_never_answered_as_done) {
+  for (const auto code : {errc::store_full, errc::io_error, errc::pad_conflict, errc::stale_counter, errc::corrupt_record,
+                          errc::store_damaged, errc::invalid_argument})
+    for (const auto beside : {false, true}) {
+      auto engine = std::make_shared<refusing_engine>();
+      engine->refused = keys->data(2).address;
+      engine->with = {code, "not that one"};
+      spawn(engine);
+      auto other = beside ? ask_put(1, 1) : nullptr;
+      auto refused = ask_put(2, 1);
+      det.run_messages();
+      BOOST_TEST((refused->code() == code), name_of(code));
+      BOOST_TEST((!other || other->value.has_value()));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(what_makes_room_is_tried_again_with_the_reserve) {

@@ -87,6 +87,29 @@ BOOST_AUTO_TEST_CASE(a_missing_store_is_unreachable_when_it_may_not_be_created) 
   REQUIRE_OK(open_lmdb_engine({.directory = path, .create = false}));
 }
 
+// A store is opened for reading; the first write opens it for writing.
+BOOST_AUTO_TEST_CASE(a_batch_that_cannot_be_begun_is_not_committed) {
+  temporary_directory temporary;
+  const auto path = temporary.file("store");
+  put_and_commit(*open(path), make_record(1, 1, 1000));
+  auto engine = open_lmdb_engine({.directory = path, .create = false});
+  REQUIRE_OK(engine);
+  const auto lock = path + '/' + std::string(store_format::lock_file);
+  std::filesystem::remove(lock);
+  std::filesystem::create_directory(lock);
+  for (const auto& write : {make_record(2, 1, 1000), make_record(1, 2, 1000)}) {
+    BOOST_REQUIRE(!(*engine)->put(write));
+    BOOST_TEST(!(*engine)->commit());
+  }
+  BOOST_REQUIRE(!(*engine)->put_making_room(make_record(2, 1, 1000)));
+  BOOST_TEST(!(*engine)->commit());
+  BOOST_TEST(!(*engine)->trim());
+  REQUIRE_OK((*engine)->commit());
+  std::filesystem::remove(lock);
+  put_and_commit(**engine, make_record(2, 1, 1000));
+  BOOST_TEST(holds(**engine, make_record(2, 1, 1000)));
+}
+
 BOOST_AUTO_TEST_CASE(a_directory_with_other_files_is_refused_and_left_alone) {
   temporary_directory temporary;
   std::ofstream(temporary.file("holiday.jpg")) << "x";
