@@ -649,12 +649,13 @@ void index_actor_state::refuse_waiting(const error& why) {
   if (!needs_root())
     return;
   const auto latest = self->clock().now() + options.timeout - std::min(options.timeout, options.root_patience);
+  const error unchanged{why.code, "this change was not made, because the index root cannot be written: " + why.message, why.detail};
   for (; !queue.empty() && queue.front().until <= latest; queue.pop_front())
-    give_up(queue.front(),
-            {why.code, "this change was not made, because the index root cannot be written: " + why.message, why.detail}, false);
+    give_up(queue.front(), unchanged, false);
   if (root_counter == 0)  // nor is the log read meanwhile
     for (auto& promise : std::exchange(syncs, {}))
-      promise.deliver(to_caf({why.code, "the index is being made, and its root cannot be written: " + why.message, why.detail}));
+      promise.deliver(to_caf({why.code, "the index is being made, and its root cannot be written: " + why.message,
+                              why.detail}));
 }
 
 // The one place that decides what the index does next: read the log for those who asked, or write the next commit.

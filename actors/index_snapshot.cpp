@@ -333,8 +333,9 @@ void index_actor_state::put_root_again(const root_write_ptr& w, const error& why
     const auto lied_to = why.code == errc::rollback_detected;
     if (lied_to)
       remember_seen();
-    root_trouble = error{lied_to ? why.code : errc::timeout, "whether the index root was replaced is not known: " + to_string(why)
-                                            + "; it shows when the store is opened again"};
+    root_trouble = error{lied_to ? why.code : errc::timeout, "whether the index root was replaced is not known: "
+                                                                 + to_string(why)
+                                                                 + "; it shows when the store is opened again"};
     if (auto late = std::exchange(w->late, nullptr))
       late(*root_trouble);
     refuse_waiting(why);

@@ -1,7 +1,8 @@
 # What mutant links with, as imported targets. The project includes this file, and so does the installed package: a
 # program that embeds mutant finds the same libraries by the same rules.
 #
-# libsodium, libcbor, LMDB, zstd, libcurl and pugixml come with pkg-config files; HighwayHash with neither that nor a CMake package.
+# libsodium, libcbor, LMDB, zstd, libcurl and pugixml come with pkg-config files; HighwayHash with neither that nor a
+# CMake package.
 # Expects CMAKE_MODULE_PATH to hold the folder of FindCAF.cmake. Variables: MUTANT_BUILD_ACTORS, MUTANT_WITH_RADOS.
 
 find_package(Threads REQUIRED)
