@@ -87,7 +87,7 @@ result<std::unique_ptr<pad_engine>> open_lmdb_engine(const lmdb_options& options
       return fail(opened.error());
     writer = std::move(*opened);
   }
-  auto reader = store_reader::open(options.directory, options.direct_reads);
+  auto reader = store_reader::open(options.directory);
   if (!reader)
     return fail(reader.error());
   return std::make_unique<embedded_engine>(options, std::move(writer), std::move(*reader));

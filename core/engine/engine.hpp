@@ -67,10 +67,6 @@ struct lmdb_options {
   bool any_file_system = false;                        // also one where other machines may use the store: store_directory.hpp
   std::uint64_t map_bytes = std::uint64_t{1} << 40;    // most the LMDB part can grow to; address space, not disk
   std::uint64_t segment_from_bytes = 65536;            // payloads from here up go to segment files; 0: all into LMDB
-  // Segments past the page cache, where the file system can. Steadier, and it leaves the cache to others; but what was just
-  // written then comes from the disk when it is read.
-  bool direct_writes = false;
-  bool direct_reads = false;
 };
 
 // The embedded default. With create = false nothing is opened for writing before the first write. Errors: unreachable (missing

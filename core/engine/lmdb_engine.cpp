@@ -85,8 +85,7 @@ lmdb_engine::lmdb_engine(std::shared_ptr<lmdb_env> env, const lmdb_options& opti
       segment_from_bytes_(options.segment_from_bytes == 0
                               ? max_record_bytes
                               : std::max<std::size_t>(options.segment_from_bytes, store_format::least_segment_payload_bytes)),
-      segments_(*env_, options.direct_writes), payloads_(env_->directory(), options.direct_reads),
-      reserve_(env_->directory()) {}
+      segments_(*env_), payloads_(env_->directory()), reserve_(env_->directory()) {}
 
 std::string lmdb_engine::name_of_pad(const pad_address& address) const {
   return "pad " + short_name(address) + " in the store " + env_->directory();

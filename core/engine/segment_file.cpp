@@ -107,10 +107,11 @@ error segment_file::failed(int number, const char* doing) const {
   return e;
 }
 
-result<std::optional<segment_file>> segment_file::lock(std::string path, bool direct, bool create) {
+result<std::optional<segment_file>> segment_file::lock(std::string path, bool create) {
+  auto direct = true;
   auto flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0);
-  auto fd = ::open(path.c_str(), flags | (direct ? O_DIRECT : 0), 0600);
-  if (fd < 0 && direct && errno == EINVAL) {
+  auto fd = ::open(path.c_str(), flags | O_DIRECT, 0600);
+  if (fd < 0 && errno == EINVAL) {
     direct = false;
     fd = ::open(path.c_str(), flags, 0600);
   }
@@ -124,20 +125,15 @@ result<std::optional<segment_file>> segment_file::lock(std::string path, bool di
   return fail(file.failed(errno, "locking"));
 }
 
-result<segment_file> segment_file::open_for_reading(std::string path, bool direct) {
-  auto fd = direct ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT) : -1;
-  if (fd < 0) {
-    direct = false;
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  }
+result<segment_file> segment_file::open_for_reading(std::string path) {
+  const auto fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const auto number = errno;
-  segment_file file(fd, std::move(path), direct);
+  segment_file file(fd, std::move(path), false);
   if (fd < 0 && number == ENOENT)
     return fail(errc::corrupt_record, "the segment file " + file.path_ + " is missing; restore the store from a copy");
   if (fd < 0)
     return fail(file.failed(number, "opening"));
-  if (!direct)
-    ::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);  // a read asks for a whole payload: nothing beyond it is wanted
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);  // a read asks for a whole payload: nothing beyond it is wanted
   return file;
 }
 
@@ -174,8 +170,9 @@ void segment_file::shrink(std::uint64_t size_bytes) noexcept {
   static_cast<void>(::ftruncate(fd_, static_cast<off_t>(size_bytes)) != 0);
 }
 
-// Some file systems accept O_DIRECT and refuse it when it comes to reading or writing. False: it was not that.
-bool segment_file::leave_direct_mode() const noexcept {
+// Some file systems accept O_DIRECT and refuse it when it comes to writing. False: it was not that.
+bool segment_file::leave_direct_mode() noexcept {
+  direct_ = false;
   auto flags = ::fcntl(fd_, F_GETFL);
   return flags >= 0 && (flags & O_DIRECT) != 0 && ::fcntl(fd_, F_SETFL, flags & ~O_DIRECT) == 0;
 }
@@ -201,40 +198,22 @@ result<void> segment_file::sync() {
 
 // -- reading -----------------------------------------------------------------------------------------------------------
 
-// At least `least` bytes of `out`.
-result<void> segment_file::read_into(std::uint64_t offset, byte_span out, std::size_t least) const {
-  for (std::size_t have = 0; have < least;) {
-    auto count = ::pread(fd_, out.data() + have, out.size() - have, static_cast<off_t>(offset + have));
-    if (count < 0 && (errno == EINTR || (errno == EINVAL && leave_direct_mode())))
+result<bytes> segment_file::read_record(std::uint64_t offset, byte_view header, std::size_t payload_bytes) const {
+  auto record = buffer::for_record(record_header_bytes + payload_bytes);
+  std::memcpy(record.data(), header.data(), record_header_bytes);
+  auto rest = record.span().subspan(record_header_bytes);
+  while (!rest.empty()) {
+    auto count = ::pread(fd_, rest.data(), rest.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR)
       continue;
     if (count < 0)
       return fail(failed(errno, "reading"));
     if (count == 0)
       return fail(errc::corrupt_record,
                   "reading the segment file " + path_ + ": it ends too soon; restore the store from a copy");
-    have += static_cast<std::size_t>(count);
+    offset += static_cast<std::uint64_t>(count);
+    rest = rest.subspan(static_cast<std::size_t>(count));
   }
-  return {};
-}
-
-result<bytes> segment_file::read_record(std::uint64_t offset, byte_view header, std::size_t payload_bytes) const {
-  auto record = buffer::for_record(record_header_bytes + padded(payload_bytes));
-  auto payload = record.span().subspan(record_header_bytes);
-  result<void> outcome;
-  if (!direct_) {
-    outcome = read_into(offset, payload.first(payload_bytes), payload_bytes);
-  } else if (is_aligned(payload.data())) {
-    outcome = read_into(offset, payload, payload_bytes);
-  } else {
-    auto bounce = aligned_buffer(payload.size());
-    auto aligned = aligned_part(bounce).first(payload.size());
-    outcome = read_into(offset, aligned, payload_bytes);
-    std::memcpy(payload.data(), aligned.data(), payload_bytes);
-  }
-  if (!outcome)
-    return fail(outcome.error());
-  std::memcpy(record.data(), header.data(), record_header_bytes);
-  record.shrink(record_header_bytes + payload_bytes);
   return std::move(record).freeze();
 }
 

@@ -1,4 +1,5 @@
-// One segment file: blocks of payload, written past the page cache where the file system can do that.
+// One segment file: blocks of payload, written past the page cache where the file system can do that, and read through it. So
+// what is written neither waits for the cache nor pushes out of it what is read again and again.
 //
 // Written by the process that holds its lock, read by all. The lock is flock's: it belongs to the open file, so that the
 // kernel keeps it until the last write of a dying process has ended; LMDB's own lock may be passed on earlier. A file system
@@ -46,10 +47,9 @@ class block_padded {
 class segment_file {
  public:
   // Takes the lock. nullopt: another process (or engine) has it. With create, a missing file is made; without, io_error.
-  static result<std::optional<segment_file>> lock(std::string path, bool direct, bool create);
-  // cached: through the page cache, which is fast for what is read again; otherwise direct, if the file system can.
+  static result<std::optional<segment_file>> lock(std::string path, bool create);
   // corrupt_record: there is no such file, although a pad lies in it.
-  static result<segment_file> open_for_reading(std::string path, bool direct);
+  static result<segment_file> open_for_reading(std::string path);
   // Without the lock: for blocks that nobody can be using. pad_not_found: there is no such file.
   static result<segment_file> open_for_wiping(std::string path);
 
@@ -79,8 +79,7 @@ class segment_file {
 
  private:
   segment_file(int fd, std::string path, bool direct) noexcept : fd_(fd), path_(std::move(path)), direct_(direct) {}
-  bool leave_direct_mode() const noexcept;
-  result<void> read_into(std::uint64_t offset, byte_span out, std::size_t least) const;
+  bool leave_direct_mode() noexcept;
   error failed(int number, const char* doing) const;
 
   int fd_;

@@ -11,7 +11,7 @@ result<std::shared_ptr<const segment_file>> segment_reader::file_of(std::uint32_
   std::lock_guard lock(mutex_);
   auto at = files_.find(segment);
   if (at == files_.end()) {
-    auto opened = segment_file::open_for_reading(directory_ + '/' + store_format::segment_file_name(segment), direct_);
+    auto opened = segment_file::open_for_reading(directory_ + '/' + store_format::segment_file_name(segment));
     if (!opened)
       return fail(opened.error());
     if (files_.size() >= most_open_files)

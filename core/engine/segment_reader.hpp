@@ -14,7 +14,7 @@ namespace mutant {
 
 class segment_reader {
  public:
-  segment_reader(std::string directory, bool direct) : directory_(std::move(directory)), direct_(direct) {}
+  explicit segment_reader(std::string directory) : directory_(std::move(directory)) {}
 
   // The record with this header whose payload lies there. What comes back may be another payload, or a failure, when the
   // extent has been freed since it was looked up: the caller must look again.
@@ -28,7 +28,6 @@ class segment_reader {
   result<std::shared_ptr<const segment_file>> file_of(std::uint32_t segment);
 
   const std::string directory_;
-  const bool direct_;
   std::mutex mutex_;
   std::map<std::uint32_t, open_file> files_;
   std::uint64_t uses_ = 0;

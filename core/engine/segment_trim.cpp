@@ -163,7 +163,7 @@ result<std::uint64_t> segment_writer::remove_empty_segments() {
     if (auto own = owned_.find(number); own != owned_.end()) {
       empty.push_back(std::move(own->second.file));
       owned_.erase(own);
-    } else if (auto file = segment_file::lock(path_of(number), direct_, false); file && *file) {
+    } else if (auto file = segment_file::lock(path_of(number), false); file && *file) {
       empty.push_back(std::move(**file));
     } else {
       continue;
@@ -189,7 +189,7 @@ result<std::uint64_t> segment_writer::remove_orphans(const std::map<std::uint32_
     auto number = segment_number(at->path().filename().string());
     if (number == 0 || known.contains(number) || owned_.contains(number))
       continue;
-    auto file = segment_file::lock(path_of(number), direct_, false);
+    auto file = segment_file::lock(path_of(number), false);
     if (!file || !*file)
       continue;
     released += (*file)->disk_bytes();
@@ -216,7 +216,7 @@ result<std::uint64_t> segment_writer::punch_holes() {
     if (info.free_blocks == 0)
       continue;
     if (own == owned_.end())
-      locked = segment_file::lock(path_of(number), direct_, false);
+      locked = segment_file::lock(path_of(number), false);
     if (own == owned_.end() && (!locked || !*locked))
       continue;
     auto& file = own == owned_.end() ? **locked : own->second.file;

@@ -229,7 +229,7 @@ std::optional<block_range> segment_writer::take_owned(std::uint32_t count) {
 
 // Nothing when somebody else holds it, or when its file cannot be opened: then reading what lies in it will say why.
 result<segment_writer::owned_segment*> segment_writer::own(MDB_txn* committed, std::uint32_t number) {
-  auto file = segment_file::lock(path_of(number), direct_, false);
+  auto file = segment_file::lock(path_of(number), false);
   if (!file || !*file)
     return nullptr;
   auto& segment = owned_.emplace(number, owned_segment{std::move(**file), {}, {}}).first->second;
@@ -303,7 +303,7 @@ result<void> segment_writer::create(const write_txn& txn, store_meta& meta, std:
   for (std::uint32_t tried = 0; tried < most_numbers_tried; ++tried) {
     auto number = ++meta.last_segment;
     // It may exist already: made for a batch that never committed, and perhaps still held by whoever began it.
-    auto file = segment_file::lock(path_of(number), direct_, true);
+    auto file = segment_file::lock(path_of(number), true);
     if (!file)
       return fail(file.error());
     if (!*file)

@@ -30,7 +30,7 @@ namespace mutant {
 
 class segment_writer {
  public:
-  segment_writer(lmdb_env& env, bool direct) : env_(env), map_(env), direct_(direct) {}
+  explicit segment_writer(lmdb_env& env) : env_(env), map_(env) {}
 
   // Begins to write the record's payload to free blocks and takes them in the transaction. store_full, io_error (perhaps
   // of an earlier write of this batch): the batch must be aborted.
@@ -86,7 +86,6 @@ class segment_writer {
 
   lmdb_env& env_;
   extent_map map_;
-  bool direct_;
   owned_map owned_;
   write_queue writes_;  // goes before the files it writes to
   std::uint32_t current_ = 0;  // where the last payload went

@@ -69,7 +69,7 @@ result<std::optional<store_meta>> find_store_meta(const lmdb_file& file, const l
 
 // -- pads --------------------------------------------------------------------------------------------------------------
 
-result<std::unique_ptr<store_reader>> store_reader::open(const std::string& directory, bool direct_reads) {
+result<std::unique_ptr<store_reader>> store_reader::open(const std::string& directory) {
   auto file = lmdb_file::open(directory + '/' + std::string(store_format::data_file));
   if (!file)
     return fail(file.error());
@@ -81,7 +81,7 @@ result<std::unique_ptr<store_reader>> store_reader::open(const std::string& dire
   });
   if (!good)
     return fail(good.error());
-  return std::unique_ptr<store_reader>(new store_reader(directory, std::move(*file), direct_reads));
+  return std::unique_ptr<store_reader>(new store_reader(directory, std::move(*file)));
 }
 
 std::string store_reader::name_of_pad(const pad_address& address) const {

@@ -29,7 +29,7 @@ result<store_format::store_meta> parse_store_meta(byte_view value, const std::st
 class store_reader {
  public:
   // There must be a store: the directory was prepared.
-  static result<std::unique_ptr<store_reader>> open(const std::string& directory, bool direct_reads);
+  static result<std::unique_ptr<store_reader>> open(const std::string& directory);
 
   result<bytes> get(const pad_address& address);
   result<bytes> head(const pad_address& address);
@@ -46,8 +46,8 @@ class store_reader {
     byte_view stored_header() const noexcept { return byte_view(front).first(record_header_bytes); }
   };
 
-  store_reader(std::string directory, lmdb_file file, bool direct_reads)
-      : directory_(std::move(directory)), file_(std::move(file)), payloads_(directory_, direct_reads) {}
+  store_reader(std::string directory, lmdb_file file)
+      : directory_(std::move(directory)), file_(std::move(file)), payloads_(directory_) {}
   result<lmdb_pages::database> pads(const lmdb_file::state& now);
   result<std::optional<found_pad>> find(const lmdb_file::state& now, const pad_address& address);
   std::string name_of_pad(const pad_address& address) const;

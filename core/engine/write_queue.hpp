@@ -2,8 +2,9 @@
 // before it has finished the last one, and the caller goes on meanwhile. No thread is involved.
 //
 // Bounded: submit() waits when most_in_flight writes are under way. It keeps the record's memory until its write is done.
-// Writes through the page cache are done at once, and the kernel is told to begin with the disk. Where the kernel has no
-// queue for us, or a write in it comes out short, the write is done at once as well, and that one decides. One thread.
+// Where a file system takes no direct writes they go through the page cache: done at once, and the kernel is told to begin with
+// the disk. Where the kernel has no queue for us, or a write in it comes out short or fails, the write is done at once as well,
+// and that one decides. One thread.
 // Whoever owns the files keeps them until drain() has returned.
 #pragma once
 

@@ -1,18 +1,34 @@
-// Lets chosen system calls of this process fail, those of LMDB too: the runner has functions of the same names, which come
-// before those of the C library.
+// Watches chosen system calls of this process, those of LMDB too, and lets them fail: the runner has functions of the same
+// names, which come before those of the C library.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <span>
+
+#include <sys/uio.h>
 
 namespace mutant::engine_test {
 
-enum class io_call { write, sync, allocate, punch };  // write: pwrite and pwritev; sync: fsync and fdatasync
+enum class io_call {
+  write,        // write, writev, pwrite, pwritev, and a write that the kernel is given to do (Linux AIO)
+  completed,    // such a write is reported as done; failing: as having failed
+  sync,         // fsync, fdatasync
+  allocate,     // fallocate
+  punch,        // the same, making a hole
+  truncate,     // ftruncate, truncate
+  open_direct,  // open with O_DIRECT
+  queue         // asking the kernel for a queue (io_setup)
+};
 
 struct io_event {
   io_call call;
-  int descriptor;
-  std::int64_t offset;      // 0 for sync
+  int descriptor;                      // -1: open_direct, queue, truncate by name
+  std::int64_t offset = 0;
+  std::uint64_t length = 0;
+  std::span<const iovec> parts = {};   // of a write
+  std::uint64_t queued = 0;            // not 0: a write that the kernel was given, the same number when it is completed
+  const char* path = nullptr;          // of truncate by name
 };
 
 // While it lives, `decide` is asked before each of these calls, in the thread that makes it: 0 lets it happen, anything else is

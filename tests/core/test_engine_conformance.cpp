@@ -36,10 +36,6 @@ const std::vector<engine_kind> engines = {
      [](const std::string& directory) { return open_lmdb({.directory = directory, .segment_from_bytes = 0}); }},
     {"lmdb, much in segments", true,
      [](const std::string& directory) { return open_lmdb({.directory = directory, .segment_from_bytes = 1}); }},
-    {"lmdb, buffered segments", true,
-     [](const std::string& directory) {
-       return open_lmdb({.directory = directory, .direct_writes = false, .direct_reads = false});
-     }},
 };
 
 constexpr std::size_t header_only = record_header_bytes;

@@ -73,6 +73,59 @@ BOOST_AUTO_TEST_CASE(a_batch_in_which_any_call_fails_is_there_or_not_and_the_sto
   }
 }
 
+// A disk that is broken from some call on, until it is another's turn: queued writes, and those done again at once, fail alike.
+BOOST_AUTO_TEST_CASE(a_batch_on_a_disk_that_fails_from_any_call_on_is_there_or_not_and_the_store_goes_on) {
+  for (auto number : {EIO, ENOSPC}) {
+    std::uint64_t refused = 0;
+    for (std::uint64_t from = 1, made = from; made >= from; ++from) {
+      BOOST_TEST_CONTEXT("from call " << from << " on all fail with " << number) {
+        temporary_directory temporary;
+        auto engine = open(temporary.file("store"));
+        REQUIRE_OK(change(*engine, 1));
+        made = 0;
+        result<void> outcome;
+        {
+          io_faults fault([&](const io_event&) { return ++made >= from ? number : 0; });
+          outcome = change(*engine, 10);
+        }
+        refused += outcome ? 0 : 1;
+        BOOST_CHECK(outcome.has_value() == (made < from));
+        BOOST_CHECK(outcome || outcome.error().code == errc::io_error || outcome.error().code == errc::store_full);
+        BOOST_CHECK(is_there(*engine, 10) || (!outcome && is_there(*engine, 1)));
+        REQUIRE_OK(change(*engine, 20));
+        engine.reset();
+        BOOST_CHECK_EQUAL(check_store(temporary.file("store")), "");
+        BOOST_CHECK(is_there(*open(temporary.file("store")), 20));
+      }
+    }
+    BOOST_CHECK_GT(refused, 8u);
+  }
+}
+
+// The kernel reports it, and so does the engine's own attempt: nothing names that payload afterwards.
+BOOST_AUTO_TEST_CASE(a_queued_write_that_fails_fails_its_batch) {
+  temporary_directory temporary;
+  auto engine = open(temporary.file("store"));
+  put_and_commit(*engine, make_record(1, 1, 500'000));
+  auto completed = 0;
+  {
+    io_faults fault([&](const io_event& event) {
+      completed += event.call == io_call::completed ? 1 : 0;
+      const auto again = completed != 0 && event.call == io_call::write && event.queued == 0;
+      return event.call == io_call::completed || again ? EIO : 0;
+    });
+    for (std::uint64_t pad = 1; pad < 9; ++pad)  // more than are under way at once
+      if (!engine->put(make_record(pad, 2, 500'000)))
+        break;
+    CHECK_FAILS(engine->commit(), errc::io_error);
+  }
+  BOOST_CHECK_GT(completed, 0);
+  BOOST_CHECK(holds(*engine, make_record(1, 1, 500'000)));
+  put_and_commit(*engine, make_record(1, 3, 500'000));
+  engine.reset();
+  BOOST_CHECK_EQUAL(check_store(temporary.file("store")), "");
+}
+
 // The write of the meta page, which LMDB takes back as well as it can: nothing is certain after it.
 BOOST_AUTO_TEST_CASE(an_engine_goes_on_after_a_meta_page_that_could_not_be_written) {
   for (const auto also_taking_it_back : {false, true}) {

@@ -4,12 +4,16 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
+#include "tests/core/io_faults.hpp"
 #include "tests/core/test_engine_processes.hpp"
 #include "tests/core/test_engine_store_check.hpp"
 #include "tests/core/test_engine_support.hpp"
@@ -53,21 +57,32 @@ inline std::uint64_t disk_bytes(const std::vector<std::string>& files) {
   return total;
 }
 
-// Both ways of writing and reading.
-inline const std::vector<std::pair<const char*, lmdb_options>> modes = {
-    {"direct", {.directory = "", .direct_writes = true, .direct_reads = true}},
-    {"buffered", {.directory = "", .direct_writes = false, .direct_reads = false}},
-    {"direct, cached reads", {.directory = "", .direct_writes = true, .direct_reads = false}}};
+// What systems do about writes past the page cache: take them; refuse them when a file is opened, or not before the first one;
+// have no queue for them. The errno with which a call fails there.
+struct system_kind {
+  const char* name;
+  std::function<int(const io_event&)> refuses;
+};
+inline bool is_direct(const io_event& event) {
+  return event.call == io_call::write && (::fcntl(event.descriptor, F_GETFL) & O_DIRECT) != 0;
+}
+inline const std::vector<system_kind> systems = {
+    {"direct writes", [](const io_event&) { return 0; }},
+    {"none when a file is opened", [](const io_event& event) { return event.call == io_call::open_direct ? EINVAL : 0; }},
+    {"none at the first write", [](const io_event& event) { return is_direct(event) ? EINVAL : 0; }},
+    {"no queue", [](const io_event& event) { return event.call == io_call::queue ? ENOSYS : 0; }}};
 
 template <class Test>
-void for_every_mode(Test&& test) {
-  for (auto& [name, options] : modes) {
-    BOOST_TEST_CONTEXT(name) {
+void for_every_system(Test&& test) {
+  for (auto& kind : systems) {
+    BOOST_TEST_CONTEXT(kind.name) {
       temporary_directory temporary;
-      auto here = options;
-      here.directory = temporary.file("store");
-      test(here);
-      BOOST_CHECK_EQUAL(check_store(here.directory), "");
+      const auto path = temporary.file("store");
+      {
+        io_faults fault(kind.refuses);
+        test(lmdb_options{.directory = path});
+      }
+      BOOST_CHECK_EQUAL(check_store(path), "");
     }
   }
 }

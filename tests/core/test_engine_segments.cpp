@@ -5,7 +5,6 @@
 #include <map>
 #include <random>
 
-#include "tests/core/io_faults.hpp"
 #include "tests/core/test_engine_segment_support.hpp"
 
 namespace {
@@ -30,7 +29,7 @@ BOOST_AUTO_TEST_CASE(long_payloads_go_to_segments_and_short_ones_to_lmdb) {
 }
 
 BOOST_AUTO_TEST_CASE(a_record_is_written_whole_from_wherever_it_lies_in_memory) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     auto engine = open(options);
     for (std::size_t offset : {0u, 1u, 160u, 3936u, 4095u}) {
       for (std::size_t size : {70'000u, 69'792u, 1'000'000u, 4'194'304u}) {
@@ -48,7 +47,7 @@ BOOST_AUTO_TEST_CASE(a_record_is_written_whole_from_wherever_it_lies_in_memory) 
 
 // What lies behind a record in memory may be anything, plaintext too.
 BOOST_AUTO_TEST_CASE(nothing_but_the_payload_and_zeros_reaches_the_file) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     constexpr std::size_t size = 300'001;
     auto memory = buffer::for_record(size + 3'000);
     std::memset(memory.data(), 0xEE, memory.size());
@@ -65,7 +64,7 @@ BOOST_AUTO_TEST_CASE(nothing_but_the_payload_and_zeros_reaches_the_file) {
 }
 
 BOOST_AUTO_TEST_CASE(replaced_payloads_make_room_for_new_ones) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     auto engine = open(options);
     for (std::uint64_t counter = 1; counter <= 60; ++counter)
       put_and_commit(*engine, make_record(1, counter, 1'000'000));
@@ -151,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_missing_segment_file_is_an_error_that_names_it) {
 // -- an aborted batch ----------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_batch_does_not_write_over_what_it_replaces) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     auto engine = open(options);
     for (std::uint64_t pad = 0; pad < 4; ++pad)
       REQUIRE_OK(engine->put(make_record(pad, 1, 1'000'000)));
@@ -183,7 +182,7 @@ bool on_disk(const std::string& directory, const bytes& record) {
 }
 
 BOOST_AUTO_TEST_CASE(what_a_blank_record_replaces_is_gone_from_the_disk) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     auto engine = open(options);
     for (std::uint64_t pad = 0; pad < 5; ++pad)
       put_and_commit(*engine, make_record(pad, 1, 1'000'000));
@@ -219,7 +218,7 @@ BOOST_AUTO_TEST_CASE(what_another_engine_wrote_is_wiped_too) {
 // -- trimming ------------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(trimming_an_emptied_store_removes_its_segments) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     auto engine = open(options);
     for (std::uint64_t pad = 0; pad < 20; ++pad)
       REQUIRE_OK(engine->put(make_record(pad, 1, 1'000'000)));
@@ -239,7 +238,7 @@ BOOST_AUTO_TEST_CASE(trimming_an_emptied_store_removes_its_segments) {
 }
 
 BOOST_AUTO_TEST_CASE(trimming_gives_back_what_lies_between_payloads) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     auto engine = open(options);
     for (std::uint64_t pad = 0; pad < 20; ++pad)
       REQUIRE_OK(engine->put(make_record(pad, 1, 1'000'000)));

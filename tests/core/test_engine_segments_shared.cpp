@@ -57,7 +57,7 @@ int write_until_killed(const lmdb_options& options, process_pipe& acks, std::uin
 }
 
 BOOST_AUTO_TEST_CASE(what_was_acknowledged_before_a_kill_is_there_and_whole) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     std::map<std::uint64_t, std::uint64_t> known;
     std::mt19937_64 random(7);
     for (std::uint64_t round = 0; round < 8 * scale; ++round) {
@@ -114,7 +114,7 @@ int read_for_a_while(const lmdb_options& options, std::uint64_t pads, process_pi
 }
 
 BOOST_AUTO_TEST_CASE(readers_of_other_processes_never_see_a_payload_being_overwritten) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     constexpr std::uint64_t pads = 2;
     auto write = [&](pad_engine& engine, std::uint64_t pad, std::uint64_t counter) {
       put_and_commit(engine, make_record(pad, counter, size_of(pad * 4, counter)));
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_pad_erased_and_written_again_has_another_stamp) {
 // -- several writing processes -------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(processes_that_write_segments_at_once_lose_nothing) {
-  for_every_mode([](const lmdb_options& options) {
+  for_every_system([](const lmdb_options& options) {
     constexpr std::uint64_t writers = 3, rounds = 25, shared = 1'000;
     std::vector<pid_t> children;
     for (std::uint64_t writer = 0; writer < writers; ++writer)

@@ -13,11 +13,14 @@
 
 namespace mutant::engine_test {
 
-// The system's temporary directory, or $TMPDIR.
+// The system's temporary directory, or $TMPDIR; in memory, where that matters to nobody, if there is a place for it.
 class temporary_directory {
  public:
-  temporary_directory() {
-    auto pattern = (std::filesystem::temp_directory_path() / "mutant-engine-XXXXXX").string();
+  enum class place { usual, in_memory };
+  explicit temporary_directory(place where = place::usual) {
+    const auto memory = where == place::in_memory && ::access("/dev/shm", W_OK) == 0;
+    const auto parent = memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path();
+    auto pattern = (parent / "mutant-engine-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr)
       throw std::runtime_error("cannot make a temporary directory at " + pattern);
     path_ = pattern;
