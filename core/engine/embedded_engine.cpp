@@ -17,16 +17,16 @@ class embedded_engine final : public pad_engine {
       : options_(std::move(options)), writer_(std::move(writer)), reader_(std::move(reader)) {}
 
   result<void> put(const bytes& record) override {
-    auto open = open_writer();
-    return open ? writer_->put(record) : open;
+    auto ready = ready_to_write();
+    return ready ? writer_->put(record) : ready;
   }
   result<void> put_making_room(const bytes& record) override {
-    auto open = open_writer();
-    return open ? writer_->put_making_room(record) : open;
+    auto ready = ready_to_write();
+    return ready ? writer_->put_making_room(record) : ready;
   }
   result<void> erase(const bytes& blank) override {
-    auto open = open_writer();
-    return open ? writer_->erase(blank) : open;
+    auto ready = ready_to_write();
+    return ready ? writer_->erase(blank) : ready;
   }
   result<void> commit() override {
     if (failure_)
@@ -39,16 +39,13 @@ class embedded_engine final : public pad_engine {
       auto untidy = reader_->is_untidy();
       if (!untidy || !*untidy)
         return untidy ? result<void>() : fail(untidy.error());
-      if (auto open = open_writer(); !open) {
-        failure_.reset();  // there is no batch
+      if (auto open = open_writer(); !open)
         return open;
-      }
     }
     return writer_->tidy();
   }
   result<std::uint64_t> trim() override {
     auto open = open_writer();
-    failure_.reset();  // there is no batch
     return open ? writer_->trim() : fail(open.error());
   }
 
@@ -57,14 +54,22 @@ class embedded_engine final : public pad_engine {
   result<engine_stats> stats() override { return reader_->stats(); }
 
  private:
+  // A batch that could not even begin is broken like any other: its commit fails.
+  result<void> ready_to_write() {
+    if (failure_)
+      return fail(failure_->code, "this batch has failed already; commit ends it: " + failure_->message);
+    auto open = open_writer();
+    if (!open)
+      failure_ = open.error();
+    return open;
+  }
+
   result<void> open_writer() {
     if (writer_)
       return {};
     auto opened = open_lmdb_writer(options_);
-    if (!opened) {
-      failure_ = opened.error();
-      return fail(*failure_);
-    }
+    if (!opened)
+      return fail(opened.error());
     writer_ = std::move(*opened);
     return {};
   }

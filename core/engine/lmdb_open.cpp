@@ -137,11 +137,13 @@ result<bool> lmdb_env::probe(const std::string& directory) {
   });
 }
 
-// Address space may be limited (RLIMIT_AS, small machines): half as much until it fits.
-// LMDB itself makes it as large as the file.
+// Address space may be limited (RLIMIT_AS, small machines): half as much until it fits. LMDB itself makes it as large as the
+// file. Its lock file is set up by whoever has it alone, and called invalid by others who find that it was not: a process that
+// had it alone may have ended at that moment, and then the next to open it sets it up.
 result<MDB_env*> lmdb_env::map_largest(const std::string& directory, std::uint64_t map_bytes) {
+  constexpr int most_invalid = 3;
   auto doing = "opening the store " + directory;
-  for (;; map_bytes /= 2) {
+  for (auto invalid = 0;;) {
     MDB_env* env = nullptr;
     if (auto code = mdb_env_create(&env); code != 0)
       return fail(lmdb_error(code, doing));
@@ -153,8 +155,11 @@ result<MDB_env*> lmdb_env::map_largest(const std::string& directory, std::uint64
     if (code == 0)
       return env;
     mdb_env_close(env);
+    if (code == MDB_INVALID && ++invalid < most_invalid)
+      continue;
     if (code != ENOMEM || map_bytes / 2 < least_map_bytes)
       return fail(lmdb_error(code, doing));
+    map_bytes /= 2;
   }
 }
 

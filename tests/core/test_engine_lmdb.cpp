@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <fstream>
+#include <functional>
 #include <set>
 #include <thread>
 #include <vector>
@@ -321,6 +322,32 @@ BOOST_AUTO_TEST_CASE(a_broken_batch_refuses_further_puts_until_its_commit) {
   REQUIRE_OK((*engine)->commit());
   BOOST_CHECK_EQUAL((*engine)->stats()->pads, 0u);
   put_and_commit(**engine, make_record(5'000, 1, 200));
+}
+
+// A store that is opened to be read is opened for writing by its first write, and that may fail.
+BOOST_AUTO_TEST_CASE(a_batch_for_which_the_store_cannot_be_opened_for_writing_is_broken_until_its_commit) {
+  temporary_directory temporary;
+  const auto path = temporary.file("store"), lock = path + "/lock.mdb";
+  put_and_commit(*open(path), make_record(1, 1, 300));
+  const std::vector<std::function<result<void>(pad_engine&)>> writes = {
+      [](pad_engine& e) { return e.put(make_record(1, 2, 300)); },
+      [](pad_engine& e) { return e.put_making_room(make_record(1, 2, 300)); },
+      [](pad_engine& e) { return e.erase(make_blank(1, 2)); }};
+  for (const auto& write : writes) {
+    auto engine = open_lmdb_engine({.directory = path, .create = false});
+    REQUIRE_OK(engine);
+    std::filesystem::remove(lock);
+    std::filesystem::create_directory(lock);
+    CHECK_FAILS(write(**engine), errc::io_error);
+    std::filesystem::remove(lock);
+    CHECK_FAILS(write(**engine), errc::io_error);   // still of the same batch
+    CHECK_FAILS((*engine)->commit(), errc::io_error);
+    REQUIRE_OK((*engine)->commit());
+    BOOST_CHECK(holds(**engine, make_record(1, 1, 300)));
+    put_and_commit(**engine, make_record(2, 1, 300));
+    REQUIRE_OK((*engine)->erase(make_blank(2, 2)));
+    REQUIRE_OK((*engine)->commit());
+  }
 }
 
 // -- several engines and processes ---------------------------------------------------------------------------------------

@@ -2,18 +2,18 @@
 # ctest: TIMEOUT 300
 """Whichever system call of a command fails, the command ends soon, says so, and loses nothing.
 
-  faults.py [--seed N] [--trials N] [--all] [--known] [--only TEXT] [TEST...]
+  faults.py [--seed N] [--trials N] [--all] [--only TEXT] [TEST...]
 
 For each command, and each kind of call that it makes on its files: the n-th such call fails, alone or with all that follow, or
 is cut short, or the process is killed there. So many --trials are drawn with the seed for each command, of every kind of fault
 before a second of any; --all tries every n of each. --only keeps the trials whose name contains a text: a failed one is printed
-by its name. --known does not leave out what is known to fail.
+by its name.
 
 What is asked of each: the command ends within seconds, with a code that fits (docs/operations.md); what fails says why on
 standard error, and nothing of that is on standard output; success means done; what was acknowledged before is there; the same
 command then works.
 """
-import argparse, random, re, shutil, signal, sys
+import argparse, random, shutil, signal, sys
 
 from inject import *
 from mutant_system import *
@@ -35,14 +35,6 @@ SECONDS = 20
 # An error of a file, and a store that is full or out of reach; a thing that cannot be read may also be called damaged.
 CODES = {OTHER, UNAVAILABLE}
 CODES_OF_READING = CODES | {INTEGRITY}
-
-# Known failures: (what the trial's name matches, what goes wrong). Its line goes when that is mended.
-KNOWN = [
-    (r"first put, write [12]: (short|torn)", "a first put that is cut off within LMDB's first pages: 'not an LMDB file'"),
-    (r"purge, map \d+: ENOMEM onward", "a purge whose store cannot be opened for writing: no end"),
-    (r", lock 1: EAGAIN", "a lock file that another process seems to be setting up is called damaged: exit code 5"),
-]
-
 
 class Command:
     """A command in a home that `prepare` made: `before` are the values that are there, `after` those once it has succeeded."""
@@ -166,16 +158,14 @@ def attempt(bed, kind, n, fault):
 
 def inject_into(name):
     draw = random.Random(f"{arguments.seed} {name}")
-    failures, left_out = [], set()
+    failures = []
     with Home() as workshop:
         bed = Bed(COMMANDS[name], workshop.folder)
         counts = calls_of(bed)
         trials = trials_of(counts, draw, None if arguments.all else arguments.trials)
         for kind, n, fault in trials:
             trial = f"{name}, {kind} {n}: {fault}"
-            known = [why for where, why in KNOWN if re.search(where, trial)]
-            if arguments.only not in trial or (known and not arguments.known):
-                left_out.update(known)
+            if arguments.only not in trial:
                 continue
             try:
                 attempt(bed, kind, n, fault)
@@ -183,8 +173,7 @@ def inject_into(name):
                 failures.append(trial)
                 print(f"-- {trial} --\n{complaint}", flush=True)
     made = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    print(f"{name}: seed {arguments.seed}, {len(trials)} trials over {made}"
-          + "".join(f"\n  left out: {why}" for why in sorted(left_out)))
+    print(f"{name}: seed {arguments.seed}, {len(trials)} trials over {made}")
     assert not failures, f"{len(failures)} of {len(trials)}: {'; '.join(failures)}"
 
 
@@ -237,7 +226,6 @@ def parse():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trials", type=int, default=6 if SANITIZED else 24)
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--known", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("tests", nargs="*")
     return parser.parse_args()
