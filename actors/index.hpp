@@ -46,7 +46,8 @@ struct index_options {
   bool salvage = false;                                  // change nothing, and read of a damaged index what is proven
   std::uint64_t min_cache_commits = 64;                  // the cache is not written anew for fewer
   std::chrono::milliseconds timeout{300'000};            // for one request to a pool; above all that a worker tries
-  std::chrono::microseconds max_gathering{2000};         // a commit waits so long for those whom the last one answered
+  std::chrono::microseconds max_gathering{20'000};       // a commit waits so long for those whom the last one answered
+  bool look_ahead = false;                               // have the store see a slot of the ring before it is written again
   std::chrono::milliseconds retry_pause{250};            // before a root write or a snapshot is tried again
   std::chrono::milliseconds root_patience{10'000};       // who waits for a root's write is answered then, if it goes on failing
 
@@ -180,6 +181,7 @@ struct index_actor_state {
   void pump();
   bool gathering();
   void write_commit();
+  void look_ahead(std::uint64_t writing_now);
   result<void> add_to_batch(const commit_request& request);
   void committed(const commit& what, std::size_t record_bytes, const content_hash& hash);
   void commit_not_sealed(const error& e);
@@ -305,7 +307,8 @@ struct index_actor_state {
   index_state data;
 
   bool is_open = false;
-  std::uint64_t changes_since = 0;              // data.changes() knows what was touched from this commit on, not before
+  // data.changes() knows what was touched behind this commit, not before; nor did this process read or write those in the log.
+  std::uint64_t changes_since = 0;
   std::optional<error> failure;
   std::vector<next_step> held_back;             // messages that wait for opening
   bool reload_wanted = false;                   // a newer root is known; open() as soon as nothing is being written
@@ -351,6 +354,7 @@ struct index_actor_state {
   std::vector<caf::typed_response_promise<sync_report>> syncs;          // they wait for a read that begins after them
   std::vector<caf::typed_response_promise<sync_report>> syncs_served;   // by the read that is under way
   std::uint64_t log_bytes_since_root = 0;
+  std::uint64_t looked_ahead = 0;               // slots up to that of this commit were looked at, or need not be
 
   std::map<caf::actor_addr, owner_record> owners;
   std::unordered_set<std::uint64_t> held;                   // reserved, or named by a commit on its way

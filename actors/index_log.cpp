@@ -15,6 +15,7 @@ constexpr unsigned max_restarts = 32;       // of opening, because a root moved 
 constexpr unsigned max_hole_checks = 4;
 constexpr unsigned max_fruitless_races = 8;  // a commit is said to be there so often, and never shown
 constexpr std::size_t max_window = 32;      // log slots read at once
+constexpr std::uint64_t look_ahead_distance = 2;  // a look takes as long as a commit, and begins no earlier
 constexpr unsigned max_gathering_skip = 6;  // 2^6 commits at most do not wait for others, before one tries again
 
 // The pads that an operation refers to as new.
@@ -771,6 +772,23 @@ void index_actor_state::write_commit() {
               ask(self, options.pads, options.timeout, put_atom_v, std::move(record)).then(stored, refused);
           },
           [this](caf::error& cause) { commit_not_sealed(from_caf(cause)); });
+  look_ahead(what->sequence);
+}
+
+// A bucket replaces just what was seen: slots that were not are looked at while the commits before them are on their way, so
+// that each commit is one round trip. What was read or written since opening was seen, and so was the first slot behind it.
+void index_actor_state::look_ahead(std::uint64_t writing_now) {
+  if (!options.look_ahead)
+    return;
+  const auto slots = known_root.ring_slots;
+  for (looked_ahead = std::max(looked_ahead, writing_now); looked_ahead < writing_now + look_ahead_distance;) {
+    const auto next = ++looked_ahead;
+    if (next < slots || next - slots > changes_since)
+      continue;  // the first lap makes its slots, but for slot 0: that is written with counter 2 at first
+    with_slot_addresses(next, 1, [this](const std::vector<pad_address>& slot) {
+      ask(self, options.pads, options.timeout, head_atom_v, pad_query{slot.front()}).then([](bytes&) {}, [](caf::error&) {});
+    });
+  }
 }
 
 // A request goes into the batch whole or not at all.

@@ -23,6 +23,17 @@ caf::error read_sized(caf::deserializer& f, std::size_t limit, buffer& out) {
 
 }  // namespace
 
+store_traffic operator-(const store_traffic& later, const store_traffic& earlier) {
+  auto out = later;
+  for (const auto& [kind, count] : earlier.requests)
+    out.requests[kind] -= count;
+  std::erase_if(out.requests, [](const auto& kind) { return kind.second == 0; });
+  out.sent_bytes -= earlier.sent_bytes;
+  out.received_bytes -= earlier.received_bytes;
+  out.retries -= earlier.retries;
+  return out;
+}
+
 caf::error inspect(caf::serializer& f, bytes& x) {
   auto size = x.size();
   if (auto e = f.begin_sequence(size))

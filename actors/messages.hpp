@@ -7,6 +7,7 @@
 #include <caf/all.hpp>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,10 +52,22 @@ caf::error inspect(caf::serializer& f, pad_query& x);
 caf::error inspect(caf::deserializer& f, pad_query& x);
 inline std::string to_string(const pad_query& x) { return short_name(x.address); }
 
+// What this process has asked of a store that counts requests, since it was opened: what people put a price on.
+struct store_traffic {
+  std::map<std::string, std::uint64_t> requests;   // by kind, in the store's own terms; tries count each. Empty: not counted
+  std::uint64_t sent_bytes = 0;                    // of records and what else goes in a body
+  std::uint64_t received_bytes = 0;
+  std::uint64_t retries = 0;                       // requests that brought no word on what was asked, and are made again
+  friend bool operator==(const store_traffic&, const store_traffic&) = default;
+};
+// What came between two looks at the same store.
+store_traffic operator-(const store_traffic& later, const store_traffic& earlier);
+
 struct pad_store_stats {
   std::uint64_t pads = 0;
   std::uint64_t record_bytes = 0;
   std::uint64_t disk_bytes = 0;
+  store_traffic traffic = {};        // does not travel: a node's requests are its own
 };
 
 template <class Inspector>

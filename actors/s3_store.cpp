@@ -1,5 +1,7 @@
 #include "actors/s3_store.hpp"
 
+#include <algorithm>
+
 #include "core/engine/write_rule.hpp"
 #include "core/limits.hpp"
 
@@ -117,6 +119,23 @@ void s3_store_state::send(const job_ptr& j, s3::request asked, step then) {
   });
 }
 
+// As bills name them.
+void s3_store_state::count(const s3::request& asked, const s3::http_answer& answer, verdict what) {
+  if (answer.failure && what == verdict::failed)
+    return;  // nothing was sent
+  const auto in_part = std::ranges::any_of(asked.headers, [](const auto& h) { return h.first == "Range"; });
+  const auto* kind = asked.method == "PUT"      ? "put"
+                     : asked.method == "DELETE" ? "delete"
+                     : asked.object.empty()     ? "list"
+                     : in_part                  ? "get_header"
+                                                : "get";
+  ++traffic.requests[kind];
+  traffic.sent_bytes += asked.body.size();
+  traffic.received_bytes += answer.body.size();
+  if (what != verdict::done && what != verdict::absent && what != verdict::refused)
+    ++traffic.retries;
+}
+
 void s3_store_state::send_later(const job_ptr& j, const s3::request& asked, const step& then) {
   self->delayed_send(self, pause_after(j->unreachable_since ? max_doublings : j->steps), deferred{[this, j, asked, then] {
                        if (in_flight.contains(j))
@@ -125,9 +144,10 @@ void s3_store_state::send_later(const job_ptr& j, const s3::request& asked, cons
 }
 
 void s3_store_state::answered(const job_ptr& j, const s3::request& asked, const step& then, const s3::http_answer& answer) {
+  const auto said = s3::judge(answer, asked, options.where);
+  count(asked, answer, said.what);
   if (!in_flight.contains(j))
     return;  // the store is closed
-  const auto said = s3::judge(answer, asked, options.where);
   switch (said.what) {
     case verdict::done:
     case verdict::absent:
@@ -182,8 +202,10 @@ void s3_store_state::answered(const job_ptr& j, const s3::request& asked, const 
 // -- what is known of pads ---------------------------------------------------------------------------------------------------
 
 void s3_store_state::remember(const pad_address& pad, std::uint64_t counter, std::string etag) {
-  if (etag.empty())
-    return forget(pad);
+  etag.empty() ? forget(pad) : note(pad, counter, std::move(etag));
+}
+
+void s3_store_state::note(const pad_address& pad, std::uint64_t counter, std::string etag) {
   auto [at, fresh] = known.try_emplace(pad);
   if (fresh)
     at->second.place = recently.insert(recently.end(), pad);
@@ -234,7 +256,7 @@ caf::result<done> s3_store_state::write(const record_header& header, bytes recor
 void s3_store_state::begin_put(const job_ptr& j) {
   const auto at = known.find(j->pad);
   if (at != known.end() && at->second.counter < j->counter)
-    return replace(j, at->second.etag);
+    return at->second.etag.empty() ? make(j) : replace(j, at->second.etag);
   // Nothing is lower than counter 1, so there can be nothing that it replaces. Above it there usually is.
   if (at == known.end() && j->counter == 1)
     return make(j);
@@ -243,8 +265,10 @@ void s3_store_state::begin_put(const job_ptr& j) {
 
 void s3_store_state::make(const job_ptr& j) {
   send(j, s3::make_object(object_of(j), j->record), [this, j](verdict what, const s3::http_answer& answer) {
-    if (what == verdict::refused)
+    if (what == verdict::refused) {
+      forget(j->pad);
       return look(j, false);
+    }
     if (what == verdict::absent)
       return failed(j, {errc::io_error, "the server says of an object that is to be made that it is not there"});
     remember(j->pad, j->counter, s3::etag_of(answer));
@@ -341,7 +365,7 @@ caf::result<bytes> s3_store_state::read(const pad_address& pad, bool whole) {
     auto asked = whole ? s3::read_object(object_of(me)) : s3::read_front(object_of(me), record_header_bytes);
     send(me, std::move(asked), [this, me, whole, found](verdict what, const s3::http_answer& answer) mutable {
       const auto absent = [&] {
-        forget(me->pad);
+        remember_absent(me->pad);
         failed(me, {errc::pad_not_found, "there is no pad " + short_name(me->pad) + " in the bucket"});
       };
       if (what != verdict::done)
@@ -386,7 +410,8 @@ void s3_store_state::count_page(const job_ptr& j, const std::shared_ptr<pad_stor
     sum->disk_bytes = sum->record_bytes;
     if (!page->next.empty() && page->next != after && pages + 1 < max_pages)
       return count_page(j, sum, page->next, pages + 1, tell);
-    const auto whole = *sum;
+    auto whole = *sum;
+    whole.traffic = traffic;
     const auto answer_with = tell;
     completed(j);
     answer_with(whole);

@@ -81,8 +81,8 @@ struct s3_store_state {
 
   // What was last seen of a pad.
   struct known_pad {
-    std::uint64_t counter = 0;               // 0: it was erased, and takes any
-    std::string etag;
+    std::uint64_t counter = 0;               // 0: it was erased or absent, and takes any
+    std::string etag;                        // empty: there was no object
     std::list<pad_address>::iterator place;  // in `recently`
   };
 
@@ -105,6 +105,7 @@ struct s3_store_state {
   void send_later(const job_ptr& j, const s3::request& asked, const step& then);
   void answered(const job_ptr& j, const s3::request& asked, const step& then, const s3::http_answer& answer);
   bool one_more_step(const job_ptr& j);
+  void count(const s3::request& asked, const s3::http_answer& answer, s3::verdict what);
 
   void begin_put(const job_ptr& j);
   void make(const job_ptr& j);
@@ -117,6 +118,8 @@ struct s3_store_state {
   void count_page(const job_ptr& j, const std::shared_ptr<pad_store_stats>& sum, const std::string& after, unsigned pages,
                   const std::function<void(pad_store_stats)>& tell);
   void remember(const pad_address& pad, std::uint64_t counter, std::string etag);
+  void remember_absent(const pad_address& pad) { note(pad, 0, {}); }
+  void note(const pad_address& pad, std::uint64_t counter, std::string etag);
   void forget(const pad_address& pad);
   std::string object_of(const job_ptr& j) const { return s3::object_of(options.where, j->pad); }
   std::chrono::milliseconds pause_after(unsigned tries);
@@ -132,6 +135,7 @@ struct s3_store_state {
   std::map<pad_address, known_pad> known;
   std::list<pad_address> recently;           // the least recently used first
   std::uint64_t random = 0;
+  store_traffic traffic;
 };
 
 s3_store_state::actor_type::behavior_type s3_store(s3_store_state::self_pointer self, s3_store_options options);

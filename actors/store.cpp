@@ -61,6 +61,8 @@ std::string cache_path(const store_config& config) {
 void be_patient(store_config& config, const store_url& url) {
   config.worker = with_patience(config.worker, url, config.remote);
   config.index.timeout = std::max(config.index.timeout, config.worker.longest_request() + std::chrono::seconds(20));
+  // A node may stand before a bucket.
+  config.index.look_ahead = url.scheme == "s3" || is_remote(url);
 }
 
 std::size_t threads_of(const store_config& config) {

@@ -19,6 +19,8 @@ void print(console& out, const places& where, const store_stats& s) {
             + human_bytes(s.index.part_bytes) + "\n");
   out.print("in the store " + counted(s.pads.pads, "pad") + ", " + human_bytes(s.pads.record_bytes) + "; "
             + human_bytes(s.pads.disk_bytes) + " on disk\n");
+  if (const auto& asked = s.pads.traffic; !asked.requests.empty())
+    out.print("this command " + traffic_text(asked) + "\n");
 }
 
 json to_json(const places& where, const store_stats& s) {
@@ -38,6 +40,8 @@ json to_json(const places& where, const store_stats& s) {
                   {"snapshot_bytes", s.index.part_bytes},
                   {"ring_slots", s.index.ring_slots}};
   out["pads"] = {{"count", s.pads.pads}, {"record_bytes", s.pads.record_bytes}, {"disk_bytes", s.pads.disk_bytes}};
+  if (!s.pads.traffic.requests.empty())
+    out["traffic"] = traffic_json(s.pads.traffic);
   return out;
 }
 

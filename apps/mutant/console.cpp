@@ -95,6 +95,13 @@ void add_key(json& to, const std::string& name, std::string_view key) {
     to[name + "_base64"] = base64(key);
 }
 
+json traffic_json(const store_traffic& traffic) {
+  return {{"requests", traffic.requests},
+          {"sent_bytes", traffic.sent_bytes},
+          {"received_bytes", traffic.received_bytes},
+          {"retries", traffic.retries}};
+}
+
 std::string dump(const json& document) {
   // JSON escapes the controls below 0x20; the others would go through to a terminal.
   const auto text = document.dump(-1, ' ', false, json::error_handler_t::replace);

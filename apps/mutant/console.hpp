@@ -11,6 +11,12 @@
 
 #include "core/error.hpp"
 
+namespace mutant {
+
+struct store_traffic;
+
+}  // namespace mutant
+
 namespace mutant::cli {
 
 using json = nlohmann::ordered_json;
@@ -22,6 +28,8 @@ constexpr int exit_interrupted = 130;
 
 // Adds a key under `name`, or under `name`_base64 if it is no UTF-8.
 void add_key(json& to, const std::string& name, std::string_view key);
+// What a store was asked: {"requests": {KIND: COUNT}, "sent_bytes", "received_bytes", "retries"}.
+json traffic_json(const store_traffic& traffic);
 // One line; bytes that are no UTF-8 (in file names) are replaced.
 std::string dump(const json& document);
 

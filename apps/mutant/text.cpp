@@ -66,6 +66,14 @@ std::string counted(std::uint64_t count, std::string_view thing) {
   return count == 1 ? text : text + "s";
 }
 
+std::string traffic_text(const store_traffic& traffic) {
+  std::string out;
+  for (const auto& [kind, count] : traffic.requests)
+    out += (out.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
+  out += "; " + human_bytes(traffic.sent_bytes) + " sent, " + human_bytes(traffic.received_bytes) + " received";
+  return traffic.retries == 0 ? out : out + ", " + std::to_string(traffic.retries) + " made again";
+}
+
 std::string local_time(std::int64_t ms) {
   return formatted_time(ms, "%Y-%m-%d %H:%M", false);
 }

@@ -21,6 +21,9 @@ std::string counted(std::uint64_t count, std::string_view thing);  // "1 chunk",
 std::string local_time(std::int64_t ms);            // "2026-01-31 15:04"
 std::string utc_time(std::int64_t ms);              // "2026-01-31T15:04:05.678Z"
 
+// "3 put, 5 get; 12 KiB sent, 3.4 MiB received, 1 made again": what a store was asked.
+std::string traffic_text(const store_traffic& traffic);
+
 // Decimal digits and nothing else, below 2^63. `what` begins the message: "--threads".
 result<std::uint64_t> parse_number(std::string_view text, std::string_view what);
 

@@ -150,13 +150,16 @@ json store_of(const run_outcome& o) {
   if (!o.before || !o.after)
     return nullptr;
   const auto &from = o.before->index, &to = o.after->index;
-  return {{"commits", to.commits - from.commits},
+  json out = {{"commits", to.commits - from.commits},
           {"commit_requests", to.commit_requests - from.commit_requests},
           {"log_bytes", to.log_bytes - from.log_bytes},
           {"snapshots", to.snapshots - from.snapshots},
           {"pads", o.after->pads.pads},
           {"record_bytes", o.after->pads.record_bytes},
           {"disk_bytes", o.after->pads.disk_bytes}};
+  if (!o.after->pads.traffic.requests.empty())
+    out["traffic"] = cli::traffic_json(o.after->pads.traffic - o.before->pads.traffic);
+  return out;
 }
 
 const char* ending_name(run_outcome::ending how) {

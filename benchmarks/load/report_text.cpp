@@ -87,6 +87,15 @@ std::string errors(const std::string& part, const json& o) {
   return out;
 }
 
+// What a provider's bill counts.
+std::string traffic(const json& t) {
+  std::string out = "requests";
+  for (const auto& [kind, count] : t["requests"].items())
+    out += " " + with_commas(count) + " " + kind + ",";
+  return out + " " + cli::human_bytes(t["sent_bytes"]) + " sent, " + cli::human_bytes(t["received_bytes"]) + " received, "
+         + with_commas(t["retries"]) + " made again\n";
+}
+
 std::string below(const json& report) {
   const auto& run = report["run"];
   std::string out = "values " + bytes_rate_text(run["bytes_rate"]) + ", " + format("%.2f", run["cpu_cores"].get<double>())
@@ -98,6 +107,8 @@ std::string below(const json& report) {
       out += ", " + format("%.1f", store["commit_requests"].get<double>() / commits) + " changes each";
     out += ", " + with_commas(store["snapshots"]) + " snapshots; store " + with_commas(store["pads"]) + " pads, "
            + cli::human_bytes(store["disk_bytes"]) + "\n";
+    if (store.contains("traffic"))
+      out += traffic(store["traffic"]);
   }
   if (report.contains("faults")) {
     const auto& f = report["faults"];
