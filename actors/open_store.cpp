@@ -73,19 +73,24 @@ result<pad_store_actor> open_rados(caf::actor_system& system, const store_url& u
 }
 
 result<pad_store_actor> open_bucket(caf::actor_system& system, const store_url& url, const open_store_options& options) {
-  std::string memory;
-  if (!options.memory_directory.empty()) {
-    // Where it cannot be made nothing is remembered, and the next time it is found out again.
-    std::error_code failed;
-    std::filesystem::create_directories(options.memory_directory, failed);
-    std::filesystem::permissions(options.memory_directory, std::filesystem::perms::owner_all, failed);
-    const auto id = hash_of(as_byte_view(to_string(url)));
-    memory = options.memory_directory + "/bucket-" + to_hex(byte_view(id).first(8));
-  }
-  return open_s3_store(system, url, memory);
+  auto found = find_bucket(url, bucket_memory(url, options.memory_directory));
+  if (!found)
+    return fail(found.error());
+  return spawn_s3_store(system, std::move(*found));
 }
 
 }  // namespace
+
+std::string bucket_memory(const store_url& url, const std::string& directory) {
+  if (directory.empty())
+    return {};
+  // Where it cannot be made nothing is remembered, and the next time it is found out again.
+  std::error_code failed;
+  std::filesystem::create_directories(directory, failed);
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all, failed);
+  const auto id = hash_of(as_byte_view(to_string(url)));
+  return directory + "/bucket-" + to_hex(byte_view(id).first(8));
+}
 
 std::size_t threads_of(const store_url& url, const open_store_options& options) {
   if (url.scheme == "local")

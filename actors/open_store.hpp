@@ -22,6 +22,9 @@ struct open_store_options {
 // Whether a store of this URL needs CAF's middleman in its actor system.
 inline bool is_remote(const store_url& url) { return url.scheme == "caf" || url.scheme == "cafs"; }
 
+// The file that remembers what was found out about a bucket; the directory is made if it can be. Empty: nowhere.
+std::string bucket_memory(const store_url& url, const std::string& directory);
+
 // How many threads such a store takes.
 std::size_t threads_of(const store_url& url, const open_store_options& options);
 

@@ -161,35 +161,40 @@ std::shared_ptr<s3_link> spawn_s3_transport(caf::actor_system& system, s3_transp
   return std::make_shared<transport_link>(system, std::move(options));
 }
 
-result<pad_store_actor> open_s3_store(caf::actor_system& system, const store_url& url, const std::string& memory_file) {
-  const auto env = s3::process_environment;
-  auto where = s3::locate(url, env);
+result<s3_bucket> find_bucket(const store_url& url, const std::string& memory_file, bool anew) {
+  auto where = s3::locate(url, s3::process_environment);
   if (!where)
     return fail(where.error());
   const auto profile_at = url.options.find("profile");
-  const auto profile = profile_at == url.options.end() ? std::string() : profile_at->second;
-  auto who = s3::load_credentials(profile, env);
+  s3_bucket out;
+  out.profile = profile_at == url.options.end() ? std::string() : profile_at->second;
+  auto who = s3::load_credentials(out.profile, s3::process_environment);
   if (!who)
     return fail(who.error());
-  auto known = memory_file.empty() ? std::nullopt : s3::recall_probe(memory_file);
+  const auto known = anew || memory_file.empty() ? std::nullopt : s3::recall_probe(memory_file);
   if (known && !where->region_given && !known->region.empty())
     where->region = known->region;
-  auto bucket = std::make_shared<s3::caller>(*where, *who, max_connections);
-  if (!known) {
-    auto found = s3::probe(*bucket);
-    if (!found)
-      return fail(found.error());
-    known = *found;
-    if (!memory_file.empty())
-      s3::remember_probe(memory_file, *known);
+  out.way = std::make_shared<s3::caller>(*where, *who, max_connections);
+  if (known) {
+    out.how = *known;
+    return out;
   }
+  auto found = s3::probe(*out.way);
+  if (!found)
+    return fail(found.error());
+  out.how = *found;
+  if (!memory_file.empty())
+    s3::remember_probe(memory_file, *found);
+  return out;
+}
+
+pad_store_actor spawn_s3_store(caf::actor_system& system, s3_bucket bucket) {
   s3_store_options options;
-  options.where = bucket->where();
-  options.how = *known;
+  options.where = bucket.way->where();
+  options.how = bucket.how;
   options.max_flight = max_connections;
-  options.link = spawn_s3_transport(system, {std::move(bucket), profile, env});
-  pad_store_actor actor = start(system, s3_store, std::move(options));
-  return actor;
+  options.link = spawn_s3_transport(system, {std::move(bucket.way), bucket.profile, s3::process_environment});
+  return start(system, s3_store, std::move(options));
 }
 
 }  // namespace mutant

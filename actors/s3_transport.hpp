@@ -26,9 +26,19 @@ struct s3_errand {
 // The link to give to an s3_store; it ends with close().
 std::shared_ptr<s3_link> spawn_s3_transport(caf::actor_system& system, s3_transport_options options);
 
-// All of it: finds bucket and credentials, probes the server unless `memory_file` knows it, and spawns the store.
+// A bucket that was found and tried.
+struct s3_bucket {
+  std::shared_ptr<s3::caller> way;
+  s3::traits how;
+  std::string profile;
+};
+
+// Finds bucket and credentials, and probes the server unless `memory_file` (empty: none) knows it; `anew`: in any case.
 // invalid_argument, access_denied, unreachable, timeout, unsupported (a server that ignores conditions). Waits for the network.
-result<pad_store_actor> open_s3_store(caf::actor_system& system, const store_url& url, const std::string& memory_file);
+result<s3_bucket> find_bucket(const store_url& url, const std::string& memory_file, bool anew = false);
+
+// The store over it; the bucket's way is no longer used by anybody else.
+pad_store_actor spawn_s3_store(caf::actor_system& system, s3_bucket bucket);
 
 }  // namespace mutant
 

@@ -14,6 +14,12 @@ constexpr auto first_pause = std::chrono::milliseconds(50);
 caller::caller(location where, credentials_ptr who, std::size_t max_connections)
     : where_(std::move(where)), who_(std::move(who)), http_(max_connections) {}
 
+std::shared_ptr<caller> caller::another(std::size_t max_connections) const {
+  auto made = std::make_shared<caller>(where_, who_, max_connections);
+  made->clock_offset_ = clock_offset_;
+  return made;
+}
+
 void caller::start(request asked, callback then) {
   const auto path = where_.path_of(asked.object);
   const auto query = canonical_query(std::move(asked.query));

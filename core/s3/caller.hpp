@@ -30,6 +30,8 @@ class caller {
   const location& where() const noexcept { return where_; }
   const credentials& who() const noexcept { return *who_; }
   void use(credentials_ptr who) { who_ = std::move(who); }
+  // One more to the same bucket, with connections of its own, for another thread.
+  std::shared_ptr<caller> another(std::size_t max_connections) const;
 
  private:
   location where_;

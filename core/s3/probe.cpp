@@ -162,6 +162,17 @@ result<traits> probe(caller& bucket) {
   }
 }
 
+void remove_objects(caller& bucket, const std::vector<std::string>& names) {
+  constexpr std::size_t at_once = 16;
+  for (std::size_t first = 0; first < names.size(); first += at_once) {
+    std::size_t left = std::min(at_once, names.size() - first);
+    for (auto i = first, end = first + left; i < end; ++i)
+      bucket.start({"DELETE", names[i], {}, {}, {}, 0}, [&left](const http_answer&) { --left; });
+    while (left > 0)
+      bucket.run(std::chrono::milliseconds(1000));
+  }
+}
+
 std::optional<traits> recall_probe(const std::string& path) {
   std::ifstream in(path);
   const auto known = nlohmann::json::parse(in, nullptr, false);

@@ -12,6 +12,9 @@ namespace mutant::s3 {
 // meet (access_denied, unreachable, timeout …).
 result<traits> probe(caller& bucket);
 
+// Removes what nobody else has ever known of, without a condition; some at a time. What cannot be removed stays.
+void remove_objects(caller& bucket, const std::vector<std::string>& names);
+
 // Where the outcome is remembered: one small file of JSON. Nothing: never probed, or not readable.
 std::optional<traits> recall_probe(const std::string& path);
 // Errors are not worth more than probing again.

@@ -5,7 +5,7 @@ started again and an OSD stopped under load, a bucket that is removed, a key tha
 
 What every test of faults holds to: what was acknowledged is there, every value is whole, and nothing was made up.
 """
-import os, sys, threading, time
+import json, os, subprocess, sys, threading, time
 
 from ceph import Load, made_of
 from ceph_cluster import CephCluster
@@ -67,6 +67,22 @@ def test_writers_in_several_processes_lose_no_increment():
             t.join()
         assert not failures, failures
         assert h.get("counter") == b"12"
+
+
+def test_processes_that_are_killed_lose_nothing():
+    chaos = os.path.join(os.path.dirname(__file__), "chaos.py")
+    done = subprocess.run([sys.executable, chaos, "--rounds", "12", "--seed", "1"], capture_output=True,
+                          env={**os.environ, **gateway.environment(), "MUTANT_STORE": gateway.url("films", "chaos")})
+    assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+def test_what_the_gateway_does_is_found_out_and_nothing_left():
+    gateway.make_bucket("tried")
+    with BucketHome("tried") as h:
+        found = h.run("check-store", h.options[1], "--json").expect().json
+        assert found["bucket"] == {"quoted_etags": False, "conditional_delete": False, "versioned": False,
+                                   "region": "us-east-1"}
+        assert json.loads(gateway.admin("bucket", "list", "--bucket=tried")) == []
 
 
 def test_the_gateway_is_killed_and_started_again_under_load():
