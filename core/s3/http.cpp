@@ -170,11 +170,13 @@ error failure_of(CURLcode code, const transfer& t) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_SSL_CONNECT_ERROR:
       return {errc::unreachable, why};
+    case CURLE_SSL_CONNECT_ERROR:
+      return {errc::unreachable, "no TLS connection comes about: " + why + " (does the endpoint speak https there?)"};
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-      return {errc::unreachable,
+      // Not a matter of time: nothing is gained by another try.
+      return {errc::access_denied,
               "the server's certificate does not verify: " + why + " (AWS_CA_BUNDLE names other authorities)"};
     case CURLE_PARTIAL_FILE:
     case CURLE_WRITE_ERROR:

@@ -27,8 +27,9 @@ struct http_request {
 };
 
 struct http_answer {
-  // Nothing: there is an answer. unreachable: nothing was sent (no such host, no connection, a certificate that does not
-  // verify); timeout: it may have been received; corrupt_record: the answer is cut short or longer than it may be.
+  // Nothing: there is an answer. Nothing was sent: unreachable (no such host, no connection), access_denied (a certificate
+  // that does not verify). timeout: it may have been received; corrupt_record: the answer is cut short, or longer than it may
+  // be.
   std::optional<error> failure;
   int status = 0;
   header_list headers;               // names in lower case

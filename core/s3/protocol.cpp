@@ -130,7 +130,7 @@ judgement judge(const http_answer& answer, const request& asked, const location&
   if (answer.failure) {
     auto why = *answer.failure;
     why.message = asked.method + " in the bucket " + where.bucket + " at " + where.host_name() + ": " + why.message;
-    if (why.code == errc::unreachable)
+    if (why.code == errc::unreachable || why.code == errc::access_denied)
       return {verdict::failed, std::move(why), {}};
     // Cut short: the connection was lost. That the next answer is whole is well possible.
     why.code = errc::timeout;

@@ -2,7 +2,7 @@
 # ctest: TIMEOUT 300 LABELS system
 """A bucket as the store: every command against a small S3 server with the ways that servers have (small_s3.py), with seeded
 faults, with credentials of every kind, and with all that goes wrong between a client and a bucket."""
-import datetime, json, os, socket, sys, threading, time
+import datetime, json, os, socket, subprocess, sys, threading, time
 
 from mutant_system import *
 from small_s3 import Faults, SmallS3
@@ -48,6 +48,10 @@ def test_every_command_on_every_kind_of_server():
             h.run("purge").expect()
             stats = h.run("stats", "--json").expect().json
             assert stats["pads"]["count"] == len([n for n, (content, *_) in s3.objects.items() if len(content) >= 160])
+            # Seven objects to a page; the first request reads the root.
+            asked = stats["traffic"]["requests"]
+            assert asked["list"] == -(-len(s3.objects) // 7) and asked["get"] >= 1 and "put" not in asked, stats
+            assert "made again" not in h.run("stats").expect().out.decode()
             assert all(name.startswith("a/b/") for name in s3.objects)
             h.run("get", "film").expect(NOT_FOUND)
             assert h.get("centre") == b"m" * 50_000
@@ -274,6 +278,73 @@ def test_what_goes_wrong_is_said_within_bounded_time():
                                ("s3:films?colour=red", USAGE, "colour")):
             h.run("--store", url, "put", "k", stdin=b"v", env=env).expect(code, err=err)
         h.run("--store", "s3:films?endpoint=http://127.0.0.1:1", "put", "k", stdin=b"v").expect(OTHER, err="AWS_ACCESS_KEY_ID")
+
+
+def test_a_server_is_believed_by_its_certificate_alone():
+    with Home() as maker:
+        certs, others = maker.path("certs"), maker.path("others")
+        for folder, name in ((certs, "127.0.0.1"), (others, "somewhere.example")):
+            maker.run("node", "--make-certs", folder, "--names", name).expect()
+        ours, elsewheres = ((folder / "node.pem", folder / "node-key.pem") for folder in (certs, others))
+        with SmallS3(certificate=ours) as s3, BucketHome(s3) as h:
+            trusting = {"AWS_CA_BUNDLE": str(certs / "ca.pem")}
+            value = os.urandom(CHUNK + 9)
+            h.run("put", "k", stdin=value, env=trusting).expect()
+            assert h.run("get", "k", env=trusting).expect().out == value
+            writes = s3.writes
+            for bundle in (None, str(others / "ca.pem"), str(certs / "none.pem")):
+                # The probe's outcome is remembered, and then it is the store that meets it.
+                for fresh in (False, True):
+                    if fresh:
+                        h.forget_cache()
+                    begin = time.monotonic()
+                    h.run("put", "k", stdin=b"v", env={"AWS_CA_BUNDLE": bundle}).expect(
+                        OTHER, err=["certificate", "AWS_CA_BUNDLE"])
+                    assert time.monotonic() - begin < 15 * PATIENCE
+            assert s3.writes == writes
+        with SmallS3(certificate=elsewheres) as s3, BucketHome(s3) as h:
+            h.run("put", "k", stdin=b"v", env={"AWS_CA_BUNDLE": str(others / "ca.pem")}).expect(OTHER, err="certificate")
+        with SmallS3() as s3, BucketHome(s3) as h:
+            h.options[1] = h.options[1].replace("http:", "https:")
+            h.run("put", "k", stdin=b"v").expect(UNAVAILABLE, err=["127.0.0.1", "TLS"])
+
+
+def test_many_clients_far_away_share_commits():
+    # 20 ms each way. How long it took is for a quiet machine to say; how many requests it took is not.
+    with SmallS3(delay=0.04) as s3, BucketHome(s3) as h:
+        done = subprocess.run([os.environ["MUTANT_LOAD"], "--store", s3.url(), "--clients", "64", "--workload", "update=100",
+                               "--keys", "own", "--size", "100", "--records", "64", "--warmup", "0s", "--operations", "2000",
+                               "--json", "-"], env=h.environment(), capture_output=True, timeout=120 * PATIENCE)
+        assert done.returncode == 0, done
+        store = json.loads(done.stdout)["store"]
+        assert store["commit_requests"] >= 2000 and store["commit_requests"] >= 20 * store["commits"], store
+        assert store["traffic"]["requests"]["put"] <= store["commits"] + 10, store
+
+
+def test_the_log_far_away_costs_one_round_trip_a_commit_lap_after_lap():
+    # A ring has 1024 slots. The second process has seen none of them.
+    with SmallS3() as s3, BucketHome(s3) as h:
+        identity = h.run("init").expect() and h.home / "identity"
+        for lap in range(2):
+            words = [os.environ["MUTANT_LOAD"], "--store", s3.url(), "--identity", str(identity), "--clients", "1",
+                     "--workload", "update=100", "--size", "100", "--records", "1", "--warmup", "0s", "--operations",
+                     "1100" if lap == 0 else "100", "--json", "-"]
+            done = subprocess.run(words, env=h.environment(), capture_output=True, timeout=120 * PATIENCE)
+            assert done.returncode == 0, done
+        store = json.loads(done.stdout)["store"]
+        asked = store["traffic"]["requests"]
+        # No write was refused or had to wait for a look: each slot was looked at once, beforehand.
+        assert asked["put"] <= store["commits"] + 10 * (1 + store["snapshots"]), store
+        assert store["commits"] - 5 <= asked["get_header"] <= store["commits"] + 5, store
+
+
+def test_processes_that_are_killed_lose_nothing():
+    with SmallS3() as s3:
+        s3.faults = Faults(3, conflict=0.02)
+        chaos = os.path.join(os.path.dirname(__file__), "chaos.py")
+        done = subprocess.run([sys.executable, chaos, "--rounds", "20", "--seed", "3"], capture_output=True,
+                              env={**os.environ, **s3.environment(), "MUTANT_STORE": s3.url("chaos")})
+        assert done.returncode == 0 and s3.faults.done["conflict"] > 0, (done.stdout, done.stderr, s3.faults.done)
 
 
 def test_no_secret_is_ever_shown():

@@ -9,7 +9,7 @@ It keeps what it counts: `s3.requests` maps "PUT", "GET range" and so on to how 
 rules of "Authenticating Requests (AWS Signature Version 4)", independently of the program. Helper module: no test itself
 (no #! line).
 """
-import collections, datetime, hashlib, hmac, http.server, random, re, socketserver, threading, time, urllib.parse
+import collections, datetime, hashlib, hmac, http.server, random, re, socketserver, ssl, threading, time, urllib.parse
 
 SKEW = datetime.timedelta(minutes=15)
 
@@ -34,10 +34,11 @@ class Faults:
 
 class SmallS3:
     def __init__(self, bucket="bucket", quoted_etags=True, conditional_delete=False, ignore_conditions=(), page=1000,
-                 absent_if_match=404, region="us-east-1", delay=0.0):
+                 absent_if_match=404, region="us-east-1", delay=0.0, certificate=None):
         self.bucket, self.quoted, self.conditional_delete = bucket, quoted_etags, conditional_delete
         self.ignored, self.page, self.absent_if_match, self.region = set(ignore_conditions), page, absent_if_match, region
-        self.delay = delay
+        self.delay = delay                # seconds that a request is on its way, there and back
+        self.certificate = certificate    # files with a certificate and its key: the server speaks TLS
         self.keys = {"AK": "SK"}          # access keys and their secrets
         self.tokens = None                # session tokens that hold; None: none is wanted
         self.clock_offset = datetime.timedelta(0)
@@ -65,6 +66,11 @@ class SmallS3:
                 pass  # a client that hung up
 
         self.server = Server(("127.0.0.1", 0), Handler)
+        if self.certificate:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*self.certificate)
+            # The handshake belongs to the connection's thread.
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
         return self
@@ -75,7 +81,7 @@ class SmallS3:
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.server.server_address[1]}"
 
     def url(self, prefix="", **options):
         words = [f"{name.replace('_', '-')}={value}" for name, value in {"endpoint": self.endpoint, **options}.items()]
@@ -124,6 +130,7 @@ def xml_error(code, message="", extra=""):
 
 class S3Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True    # head and body go in two pieces, and the second must not wait for a confirmation
     s3 = None
 
     def log_message(self, *_):
