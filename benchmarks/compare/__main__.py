@@ -7,6 +7,7 @@
   small    durable puts and gets of small values with many clients: RocksDB, redis, plain LMDB; and bare CAF exchanges
   command  from process start to the first byte of `mutant get`
   memory   peak anonymous memory of put and get (only when asked for)
+  bucket   one random file in and out of a bucket: rclone crypt, restic, a bare libcurl loop; starts Ceph (only when asked for)
 
 Peers come from Debian and are installed if they are missing (--no-install: skipped). Ratios are taken within a round; printed
 are median, minimum and maximum over the rounds. benchmarks/README.md says what is not the same.
@@ -17,12 +18,14 @@ import os
 import sys
 import tempfile
 
+import bucket
 import command
 import large
 import small
 from tools import Failed, Figures, alone, install
 
-SECTIONS = {"large": large.compare, "small": small.compare, "command": command.first_byte, "memory": command.memory}
+SECTIONS = {"large": large.compare, "small": small.compare, "command": command.first_byte, "memory": command.memory,
+            "bucket": bucket.compare}
 
 
 def parse():
@@ -44,7 +47,7 @@ def parse():
     options = p.parse_args()
     if options.smoke:
         options.rounds, options.size_mib, options.keys, options.clients = 1, 16, 500, 4
-        options.only = list(SECTIONS)
+        options.only = [name for name in SECTIONS if name != "bucket"]   # which CTest runs where there is a cluster
     for name in options.only:
         if name not in SECTIONS:
             p.error(f"no such section: {name}")
@@ -63,8 +66,8 @@ def parse():
 def main():
     options = parse()
     if not options.no_install:
-        kinds = [k for name, module in (("large", large.PEERS), ("small", small.STORES)) if name in options.only
-                 for k in module]
+        sections = {"large": large.PEERS, "small": small.STORES, "bucket": bucket.PEERS}
+        kinds = [k for name, module in sections.items() if name in options.only for k in module]
         install([p for k in kinds if not options.peers or k.name in options.peers for p in k.packages])
     figures = Figures(options.json, not options.smoke)
     figures.say(f"{os.cpu_count()} cores, {options.rounds} rounds")
