@@ -165,9 +165,9 @@ class trial {
     const std::uint64_t pad = 0;
     const auto second = small(pad, 2), third = small(pad, 3), fourth = small(pad, 7);
     result<void> ok = expect_absent(pad, "a pad that was never written to");
-    const auto then = [&](auto check, auto&&... args) {
+    const auto then = [&](auto expectation, auto&&... args) {
       if (ok)
-        ok = (this->*check)(std::forward<decltype(args)>(args)...);
+        ok = (this->*expectation)(std::forward<decltype(args)>(args)...);
     };
     then(&trial::expect_taken, second, "a record of a new pad");
     then(&trial::expect_shown, pad, second, "a record right after it was taken");

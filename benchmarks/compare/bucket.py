@@ -30,6 +30,7 @@ class BucketMutant(Mutant):
 
     def prepare(self):
         self.round += 1
+        self.run(*self.command("put", "--allow-empty", "first", "/dev/null"))   # tries the bucket, as restic's init does
 
 
 class BucketRclone(Peer):
@@ -102,6 +103,8 @@ def tell(rates, names, figures):
 def compare(options, directory, figures, lock):
     if gateway_missing():
         return figures.say(f"bucket: skipped, {', '.join(gateway_missing())} not installed (scripts/install-dependencies ceph)")
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        del os.environ[name]   # of other buckets
     size = options.size_mib << 20
     source = os.path.join(directory, "source")
     make_file(source, size)
