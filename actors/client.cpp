@@ -13,9 +13,6 @@ namespace mutant {
 
 namespace {
 
-// All calls of a client carry this ticket: at most one is running.
-constexpr std::uint64_t the_ticket = 1;
-
 progress_listener::behavior_type listener(progress_listener::pointer, const progress_callback& call) {
   return {[call](progress_atom, const progress& p) { call(p); }};
 }
@@ -76,7 +73,7 @@ struct client::parts {
   // Runs a put or get with a listener for its time.
   template <class Out, class Atom, class Request>
   result<Out> operate(Atom atom, Request request, const progress_callback& on_progress) {
-    request.options.ticket = the_ticket;
+    request.options.ticket = client_ticket;
     if (on_progress)
       request.options.listener = start(*system, listener, on_progress);
     auto watching = request.options.listener;
@@ -247,7 +244,7 @@ result<void> client::flush() {
 }
 
 void client::cancel() noexcept {
-  caf::anon_send(parts_->store, cancel_atom_v, the_ticket);
+  caf::anon_send(parts_->store, cancel_atom_v, client_ticket);
 }
 
 caf::actor_system& client::system() noexcept {

@@ -16,6 +16,9 @@
 
 namespace mutant {
 
+// All calls of a client carry this ticket, and those of its pipelines: cancel() ends them all.
+constexpr std::uint64_t client_ticket = 1;
+
 struct client_options {
   store_config store;
   std::size_t threads = 0;    // scheduler threads; 0: one per core, two at least

@@ -1,4 +1,5 @@
 // mutant get KEY [FILE|-]: fetches a value, or a range of it, into a file or to standard output.
+// mutant get -r PREFIX DIR, mutant get --glob PATTERN DIR: fetches many into a folder (folders.cpp).
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include <cerrno>
 
 #include "apps/mutant/commands.hpp"
+#include "apps/mutant/folders.hpp"
 #include "core/output_place.hpp"
 
 namespace mutant::cli {
@@ -65,7 +67,8 @@ int run_get(context& c, get_arguments given) {
   if (c.out.use_json && given.file == "-")
     return failed({errc::invalid_argument, "--json and the value cannot share standard output; give a FILE"});
   if (there && S_ISDIR(info.st_mode))
-    return failed({errc::invalid_argument, given.file + " is a directory; give the name of a file"});
+    return failed({errc::invalid_argument,
+                   given.file + " is a directory; give the name of a file (get -r PREFIX DIR fetches a folder)"});
   if (given.preserve && (given.file == "-" || !given.range.empty() || (there && !S_ISREG(info.st_mode))))
     return failed({errc::invalid_argument, "--preserve is for a whole value and a regular FILE"});
   auto opened = open_for_reading(c);
@@ -98,17 +101,29 @@ int run_get(context& c, get_arguments given) {
 }  // namespace
 
 command add_get(CLI::App& root, const arguments& words) {
-  auto* parser = root.add_subcommand("get", "Fetch a value into a file, or to standard output");
+  auto* parser = root.add_subcommand("get", "Fetch a value into a file, or to standard output; or a folder");
   auto given = std::make_shared<get_arguments>();
-  parser->add_option("KEY", given->key, "The key")->required()->type_name("");
-  parser->add_option("FILE", given->file, "Where to; - or nothing: standard output. Replaced only when all is there")
+  parser->add_option("KEY", given->key, "The key. With -r: the folder's PREFIX")->required()->type_name("");
+  parser
+      ->add_option("FILE", given->file,
+                   "Where to; - or nothing: standard output. Replaced only when all is there. With -r: the folder")
       ->type_name("");
   parser->add_option("--range", given->range, "Only bytes A to B, both included and counted from 0; A-: from A to the end")
       ->type_name("A-B");
   parser->add_flag("--preserve", given->preserve, "Give FILE the time and mode of the file that was put");
   auto salvage = add_salvage(*parser);
-  return {parser, [given, salvage, &words](context& c) {
+  auto folder = add_folder_options(*parser, folder_command::get);
+  return {parser, [given, salvage, folder, &words](context& c) {
             c.salvage = *salvage;
+            const auto option = folder->only_for_folders();
+            const auto many = folder->recursive || folder->by_glob;
+            if (many && (given->preserve || !given->range.empty()))
+              return c.out.failed("get", {errc::invalid_argument, std::string(given->preserve ? "--preserve" : "--range")
+                                                                     + " is for one value; folders keep their times anyway"});
+            if (many)
+              return get_folder(c, words.resolve(given->key), words.resolve(given->file), folder->resolved(words));
+            if (!option.empty())
+              return c.out.failed("get", {errc::invalid_argument, std::string(option) + " goes with -r"});
             return run_get(c, {words.resolve(given->key), words.resolve(given->file), words.resolve(given->range),
                                given->preserve});
           }};

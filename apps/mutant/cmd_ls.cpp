@@ -1,7 +1,8 @@
-// mutant ls [PREFIX] [-l] [-0] [--pending]: lists keys, in the order of their bytes.
+// mutant ls [PREFIX] [-l] [-R] [-0] [--pending]: lists keys, in the order of their bytes.
 #include <cstdio>
 
 #include "apps/mutant/commands.hpp"
+#include "core/folders/item.hpp"
 
 namespace mutant::cli {
 
@@ -12,6 +13,7 @@ struct ls_arguments {
   bool lengthy = false;
   bool pending = false;      // unfinished uploads, too
   bool end_with_nul = false;
+  bool folder = false;       // PREFIX is one
 };
 
 std::string progress_of(const list_item& item) {
@@ -25,11 +27,26 @@ std::string padded(std::string text, std::size_t width) {
   return text.size() < width ? std::string(width - text.size(), ' ') + text : text;
 }
 
+// As other programs of this name show it: "drwxr-x---".
+std::string mode_text(const list_item& item) {
+  const auto what = item_of(item.key, item.size, item.attributes);
+  if (!what.mode && what.kind == item_kind::file)
+    return "----------";
+  const auto mode = what.mode.value_or(0777);
+  std::string text = what.kind == item_kind::folder ? "d" : what.kind == item_kind::link ? "l" : "-";
+  for (unsigned shift = 9; shift > 0; shift -= 3)
+    for (unsigned bit = 0; bit < 3; ++bit)
+      text += (mode >> (shift - 1 - bit) & 1) != 0 ? "rwx"[bit] : '-';
+  return text;
+}
+
 std::string line_for(const list_item& item, const ls_arguments& given) {
   const auto complete = item.version != 0;
   std::string line;
+  if (given.lengthy && given.folder)
+    line = mode_text(item) + "  ";
   if (given.lengthy)
-    line = padded(complete ? human_bytes(item.size) : "-", 9) + padded(complete ? std::to_string(item.version) : "-", 9) + "  "
+    line += padded(complete ? human_bytes(item.size) : "-", 9) + padded(complete ? std::to_string(item.version) : "-", 9) + "  "
            + (complete ? local_time(item.modified_ms) : "-               ") + "  ";
   if (given.end_with_nul)
     return line + item.key + '\0';
@@ -130,11 +147,14 @@ command add_ls(CLI::App& root, const arguments& words) {
   parser->add_flag("-l,--long", given->lengthy, "With size, version and time of change");
   parser->add_flag("-0,--null", given->end_with_nul, "Keys as they are, each ended by a NUL instead of a line feed");
   parser->add_flag("--pending", given->pending, "With keys that have only an unfinished upload");
+  parser->add_flag("-R,--recursive", given->folder, "PREFIX is a folder: all that is in it, and with -l its modes");
   auto salvage = add_salvage(*parser);
   return {parser, [given, salvage, &words](context& c) {
             c.salvage = *salvage;
             auto resolved = *given;
             resolved.prefix = words.resolve(given->prefix);
+            if (given->folder)
+              resolved.prefix = folder_prefix(resolved.prefix);
             return run_ls(c, resolved);
           }};
 }

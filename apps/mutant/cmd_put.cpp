@@ -1,5 +1,6 @@
 // mutant put KEY [FILE|-]: stores a file, or what comes in on standard input.
 // mutant put KEY --from-command -- COMMAND…: stores what a command prints, if it succeeds.
+// mutant put -r DIR PREFIX: stores a folder (folders.cpp).
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <cerrno>
 
 #include "apps/mutant/commands.hpp"
+#include "apps/mutant/folders.hpp"
 #include "apps/mutant/producer.hpp"
 #include "apps/mutant/signals.hpp"
 
@@ -119,7 +121,7 @@ result<source> open_source(const context& c, const std::string& file) {
   }
   struct stat info {};
   if (::fstat(from.descriptor, &info) == 0 && S_ISDIR(info.st_mode))
-    return fail(errc::invalid_argument, file + " is a directory; give a file, or pack it: tar c " + file + " | mutant put …");
+    return fail(errc::invalid_argument, file + " is a directory: mutant put -r DIR PREFIX stores it");
   return from;
 }
 
@@ -186,6 +188,32 @@ result<put_result> store(context& c, const put_arguments& given, const source& f
   return put_stream(c, given, from, std::move(settings));
 }
 
+// --compress, before the store is opened.
+result<void> take_compression(context& c, const put_arguments& given) {
+  if (given.compress.empty())
+    return {};
+  auto compress = parse_compression(given.compress);
+  if (!compress)
+    return fail(compress.error().code, "--compress: " + compress.error().message);
+  c.compress = *compress;
+  return {};
+}
+
+int run_put_folder(context& c, const put_arguments& given, const folder_arguments& how) {
+  auto failed = [&](std::string message) { return c.out.failed("put -r", {errc::invalid_argument, std::move(message)}); };
+  if (given.words.size() != 1)
+    return failed("which folder, and where to? mutant put -r DIR PREFIX");
+  for (const auto& [is_given, name] : {std::pair(given.if_absent, "--if-absent"), {!given.if_version.empty(), "--if-version"},
+                                       {given.from_command, "--from-command"}, {given.allow_empty, "--allow-empty"},
+                                       {given.snapshot, "--snapshot"}, {given.verify, "--verify"},
+                                       {!given.type.empty(), "--type"}, {!given.attributes.empty(), "--attribute"}})
+    if (is_given)
+      return failed(std::string(name) + " does not go with -r");
+  if (auto taken = take_compression(c, given); !taken)
+    return failed(taken.error().message);
+  return put_folder(c, given.key, given.words.front(), how);
+}
+
 int run_put(context& c, const put_arguments& given) {
   auto failed = [&](const error& e) { return c.out.failed("put " + in_quotes(given.key), e); };
   auto when = condition(given);
@@ -196,12 +224,8 @@ int run_put(context& c, const put_arguments& given) {
   auto attributes = attributes_of(given);
   if (!attributes)
     return failed(attributes.error());
-  if (!given.compress.empty()) {
-    auto compress = parse_compression(given.compress);
-    if (!compress)
-      return failed({compress.error().code, "--compress: " + compress.error().message});
-    c.compress = *compress;
-  }
+  if (auto taken = take_compression(c, given); !taken)
+    return failed(taken.error());
   auto from = given.from_command ? result<source>(source(-1, {}, false)) : open_source(c, given.file());
   if (!from)
     return failed(from.error());
@@ -219,10 +243,11 @@ int run_put(context& c, const put_arguments& given) {
 }  // namespace
 
 command add_put(CLI::App& root, const arguments& words) {
-  auto* parser = root.add_subcommand("put", "Store a file, or standard input, under a key");
+  auto* parser = root.add_subcommand("put", "Store a file, or standard input, under a key; or a folder");
   auto given = std::make_shared<put_arguments>();
-  parser->add_option("KEY", given->key, "The key: 1 to 4096 bytes")->required()->type_name("");
-  parser->add_option("FILE", given->words, "What to store; - or nothing: standard input")->type_name("");
+  parser->add_option("KEY", given->key, "The key: 1 to 4096 bytes. With -r: the folder")->required()->type_name("");
+  parser->add_option("FILE", given->words, "What to store; - or nothing: standard input. With -r: the PREFIX of the keys")
+      ->type_name("");
   parser->add_flag("--if-absent", given->if_absent, "Only if the key is not there yet");
   parser->add_option("--if-version", given->if_version, "Only if the key has this version")->type_name("N");
   parser->add_flag("--from-command", given->from_command,
@@ -236,7 +261,8 @@ command add_put(CLI::App& root, const arguments& words) {
       ->take_all();
   parser->add_option("--compress", given->compress, "auto (the default): what a sample says; off; or a level of zstd, 1 to 19")
       ->type_name("auto|off|LEVEL");
-  return {parser, [given, &words](context& c) {
+  auto folder = add_folder_options(*parser, folder_command::put);
+  return {parser, [given, folder, &words](context& c) {
             auto resolved = *given;
             resolved.key = words.resolve(given->key);
             for (auto& word : resolved.words)
@@ -246,6 +272,10 @@ command add_put(CLI::App& root, const arguments& words) {
             resolved.compress = words.resolve(given->compress);
             for (auto& attribute : resolved.attributes)
               attribute = words.resolve(attribute);
+            if (folder->recursive)
+              return run_put_folder(c, resolved, folder->resolved(words));
+            if (const auto option = folder->only_for_folders(); !option.empty())
+              return c.out.failed("put", {errc::invalid_argument, std::string(option) + " goes with -r"});
             return run_put(c, resolved);
           }};
 }

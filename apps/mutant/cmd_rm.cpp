@@ -1,4 +1,5 @@
 // mutant rm KEY… | --stdin0: removes values. Each key is removed on its own; one that fails does not stop the others.
+// mutant rm -r PREFIX…, mutant rm --glob PATTERN…: removes many (folders.cpp).
 #include <unistd.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <cerrno>
 
 #include "apps/mutant/commands.hpp"
+#include "apps/mutant/folders.hpp"
 
 namespace mutant::cli {
 
@@ -103,6 +105,20 @@ int run_rm(context& c, const std::vector<std::string>& keys, const std::string& 
   return code;
 }
 
+// One or more prefixes, or patterns.
+int run_rm_folders(context& c, const std::vector<std::string>& which, const folder_arguments& how, bool wipe) {
+  if (c.out.use_json && which.size() > 1)
+    return c.out.failed("rm", {errc::invalid_argument, "--json goes with one PREFIX or PATTERN"});
+  auto code = 0;
+  for (const auto& each : which) {
+    const auto one = remove_folder(c, each, how, wipe);
+    code = code == 0 || one == exit_interrupted ? one : code;
+    if (was_interrupted())
+      break;
+  }
+  return code;
+}
+
 }  // namespace
 
 command add_rm(CLI::App& root, const arguments& words) {
@@ -115,7 +131,8 @@ command add_rm(CLI::App& root, const arguments& words) {
   auto from_input = std::make_shared<bool>(false);
   parser->add_flag("--wipe", *wipe, "Blank the ciphertext, too");
   parser->add_flag("--stdin0", *from_input, "The keys come on standard input, each ended by a NUL, as ls -0 prints them");
-  return {parser, [keys, version, wipe, from_input, &words](context& c) {
+  auto folder = add_folder_options(*parser, folder_command::rm);
+  return {parser, [keys, version, wipe, from_input, folder, &words](context& c) {
             if (*from_input != keys->empty())
               return c.out.failed("rm", {errc::invalid_argument, *from_input ? "--stdin0 and KEY exclude each other"
                                                                              : "which keys? (see mutant rm --help)"});
@@ -128,6 +145,14 @@ command add_rm(CLI::App& root, const arguments& words) {
                 return c.out.failed("rm", names.error());
               resolved = std::move(*names);
             }
+            const auto many = folder->recursive || folder->by_glob;
+            const auto option = folder->only_for_folders();
+            if (many ? !version->empty() || *from_input : !option.empty())
+              return c.out.failed("rm", {errc::invalid_argument,
+                                         many ? "--if-version and --stdin0 are for keys, not for -r and --glob"
+                                              : std::string(option) + " goes with -r or --glob"});
+            if (many)
+              return run_rm_folders(c, resolved, folder->resolved(words), *wipe);
             return run_rm(c, resolved, words.resolve(*version), *wipe);
           }};
 }

@@ -14,14 +14,17 @@ constexpr std::size_t md5_bytes = 16;
 
 // The whole text as a number.
 template <class Number>
-std::optional<Number> parse(const std::string* text, int base) {
+std::optional<Number> parse(std::string_view text, int base) {
   Number value{};
-  if (text == nullptr)
-    return std::nullopt;
-  const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), value, base);
-  if (failed != std::errc() || end != text->data() + text->size())
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (failed != std::errc() || end != text.data() + text.size())
     return std::nullopt;
   return value;
+}
+
+template <class Number>
+std::optional<Number> parse(const std::string* text, int base) {
+  return text != nullptr ? parse<Number>(std::string_view(*text), base) : std::nullopt;
 }
 
 tl::unexpected<error> bad(std::string_view name, std::string_view why) {
@@ -83,6 +86,12 @@ result<void> check_given_attributes(const attribute_set& attributes) {
     } else if (name == attribute_name::mtime) {
       if (!mtime_of(attributes))
         return bad(name, "is not a time in nanoseconds since 1970");
+    } else if (name == attribute_name::kind) {
+      if (content != "folder" && content != "link")
+        return bad(name, "is neither 'folder' nor 'link'");
+    } else if (name == attribute_name::owner) {
+      if (!owner_of(attributes))
+        return bad(name, "is not USER:GROUP in decimal numbers");
     } else if (!name.starts_with(attribute_name::of_user) || name.size() == attribute_name::of_user.size()) {
       return bad(name, "is not known; names of your own begin with 'x-'");
     }
@@ -108,6 +117,22 @@ std::optional<std::uint32_t> mode_of(const attribute_set& attributes) {
 
 std::optional<std::int64_t> mtime_of(const attribute_set& attributes) {
   return parse<std::int64_t>(attributes.find(attribute_name::mtime), 10);
+}
+
+std::string owner_attribute(const file_owner& owner) {
+  return std::to_string(owner.user) + ":" + std::to_string(owner.group);
+}
+
+std::optional<file_owner> owner_of(const attribute_set& attributes) {
+  const auto* text = attributes.find(attribute_name::owner);
+  const auto colon = text != nullptr ? text->find(':') : std::string::npos;
+  if (colon == std::string::npos)
+    return std::nullopt;
+  const auto user = parse<std::uint32_t>(std::string_view(*text).substr(0, colon), 10);
+  const auto group = parse<std::uint32_t>(std::string_view(*text).substr(colon + 1), 10);
+  if (!user || !group)
+    return std::nullopt;
+  return file_owner{*user, *group};
 }
 
 }  // namespace mutant

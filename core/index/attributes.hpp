@@ -34,6 +34,8 @@ namespace attribute_name {
 constexpr std::string_view type = "type";    // media type, as text
 constexpr std::string_view mode = "mode";    // of the file that was put: permissions in octal digits
 constexpr std::string_view mtime = "mtime";  // of that file: nanoseconds since 1970 in decimal digits, perhaps with a minus
+constexpr std::string_view kind = "kind";    // of a folder's item that is no file: "folder" or "link"
+constexpr std::string_view owner = "owner";  // of that file: user and group as decimal numbers, "1000:100"
 constexpr std::string_view md5 = "md5";      // of the value, 16 bytes
 constexpr std::string_view of_user = "x-";
 }  // namespace attribute_name
@@ -48,5 +50,13 @@ std::string mode_attribute(std::uint32_t mode);
 std::string mtime_attribute(std::int64_t nanoseconds);
 std::optional<std::uint32_t> mode_of(const attribute_set& attributes);
 std::optional<std::int64_t> mtime_of(const attribute_set& attributes);
+
+struct file_owner {
+  std::uint32_t user = 0;
+  std::uint32_t group = 0;
+  friend bool operator==(const file_owner&, const file_owner&) = default;
+};
+std::string owner_attribute(const file_owner& owner);
+std::optional<file_owner> owner_of(const attribute_set& attributes);
 
 }  // namespace mutant

@@ -17,10 +17,14 @@ BOOST_AUTO_TEST_CASE(names_that_are_not_defined_begin_with_x) {
   BOOST_TEST(taken("mode", "4755"));
   BOOST_TEST(taken("mtime", "-1"));
   BOOST_TEST(taken("md5", std::string(16, '\0')));
+  BOOST_TEST(taken("kind", "folder"));
+  BOOST_TEST(taken("kind", "link"));
+  BOOST_TEST(taken("owner", "4294967295:0"));
   for (auto [name, content] : std::initializer_list<std::pair<const char*, const char*>>{
            {"", "v"}, {"x-", "v"}, {"X-a", "v"}, {"other", "v"}, {"x-\xff", "v"}, {"type", ""}, {"type", "a\nb"},
            {"type", "\xff"}, {"mode", ""}, {"mode", "8"}, {"mode", "10000"}, {"mode", "644 "}, {"mtime", ""},
-           {"mtime", "1.5"}, {"mtime", "9223372036854775808"}, {"md5", "d41d8cd9"}})
+           {"mtime", "1.5"}, {"mtime", "9223372036854775808"}, {"md5", "d41d8cd9"}, {"kind", "file"},
+           {"owner", "1"}, {"owner", "1:"}, {"owner", ":1"}, {"owner", "1:-1"}, {"owner", "4294967296:1"}})
     BOOST_TEST(!taken(name, content), name << " = " << content);
 }
 
@@ -41,6 +45,8 @@ BOOST_AUTO_TEST_CASE(modes_and_times_come_back) {
   BOOST_TEST(mode_attribute(0100644) == "644");   // as stat gives it
   for (std::int64_t time : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1'700'000'000'123'456'789}})
     BOOST_TEST((mtime_of(attribute_map{{"mtime", mtime_attribute(time)}}) == time));
+  for (const file_owner owner : {file_owner{0, 0}, file_owner{1000, 100}, file_owner{~0u, ~0u}})
+    BOOST_TEST((owner_of(attribute_map{{"owner", owner_attribute(owner)}}) == owner));
   BOOST_TEST(!mode_of({}).has_value());
   BOOST_TEST(!mtime_of(attribute_map{{"mtime", "soon"}}).has_value());
 }
