@@ -9,8 +9,7 @@ namespace mutant {
 
 namespace {
 
-// Values up to this size come in the answer and are written here; longer ones are written by the file writers.
-constexpr std::uint64_t small_bytes = 256u << 10;
+// Values up to small_file_bytes come in the answer and are written here; longer ones are written by the file writers.
 constexpr std::uint64_t least_large_cost = 512u << 10;
 constexpr std::uint64_t most_link_bytes = 4095;
 
@@ -119,14 +118,14 @@ void folder_get::fetch(const folder_item& item) {
   if (item.kind == item_kind::link && item.size > most_link_bytes)
     return run_.fail_item(item.path,
                           {errc::too_large, "a link cannot lead to a name of " + std::to_string(item.size) + " bytes"});
-  if (item.size <= small_bytes)
+  if (item.size <= small_file_bytes)
     fetch_small(item, std::move(request));
   else
     fetch_large(item, std::move(request));
 }
 
 void folder_get::fetch_small(const folder_item& item, get_request request) {
-  request.max_bytes = 2 * small_bytes;   // it may have grown since it was listed
+  request.max_bytes = 2 * small_file_bytes;   // it may have grown since it was listed
   calls_.get(std::move(request), item.size, [this, item](result<get_result>& out) {
     if (!out)
       return run_.fail_item(item.path, of_disk(out.error()));

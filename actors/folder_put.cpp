@@ -8,8 +8,6 @@ namespace mutant {
 
 namespace {
 
-// Files up to this size are read here, and share commits; longer ones are read by the decoders.
-constexpr std::uint64_t small_bytes = 256u << 10;
 // What a file costs beside its bytes: descriptors, an operation.
 constexpr std::uint64_t least_large_cost = 512u << 10;
 
@@ -121,7 +119,7 @@ void folder_put::put_file(folder_item item, unique_fd file) {
   item.size = static_cast<std::uint64_t>(s.st_size);
   item.mode = s.st_mode & 07777u;
   item.mtime_ns = std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
-  if (item.size <= small_bytes) {
+  if (item.size <= small_file_bytes) {
     auto value = read_small(file, item.size);
     return value ? put_value(item, std::move(*value)) : run_.fail_item(item.path, value.error());
   }

@@ -13,6 +13,10 @@
 
 namespace mutant {
 
+// Files up to this size are read by put_folder itself and put from memory. A store that many of them go to should have it as
+// its store_config::small_bytes, so that they need no operation of their own each.
+constexpr std::uint64_t small_file_bytes = 256u << 10;
+
 struct folder_events {
   // What is done, or would be: "store", "fetch", "remove".
   std::function<void(std::string_view what, const std::string& path)> step;

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "actors/folders.hpp"
 #include "core/identity.hpp"
 
 namespace mutant::cli {
@@ -71,6 +72,7 @@ result<void> open_store(context& c, const seed& owner, bool create) {
   options.store.create = create;
   options.store.accept_rollback = c.accept_rollback;
   options.store.compress = c.compress;
+  options.store.small_bytes = small_file_bytes;
   options.store.cache_directory = cache_directory(c);
   options.store.index.salvage = c.salvage;
   options.store.any_file_system = c.options.any_file_system;
