@@ -34,9 +34,9 @@ error not_a_record(const pad_address& pad, const std::string& why) {
 result<void> rados_store_options::validate() const {
   if (!pool)
     return fail(errc::invalid_argument, "a RADOS store needs a pool");
-  if (max_flight_bytes == 0 || max_flight == 0 || max_waiting == 0 || monitor_timeout.count() <= 0)
-    return fail(errc::invalid_argument, "a RADOS store needs room for one request, and a timeout");
-  return {};
+  if (monitor_timeout.count() <= 0)
+    return fail(errc::invalid_argument, "a RADOS store needs a timeout");
+  return limits.validate();
 }
 
 rados_store_state::~rados_store_state() {
@@ -59,38 +59,10 @@ rados_store_state::job_ptr rados_store_state::make_job(const pad_address& pad, s
   return j;
 }
 
-template <class Out>
-caf::result<Out> rados_store_state::enqueue(const job_ptr& j, caf::typed_response_promise<Out> promise) {
-  j->fail = [promise](const error& e) mutable { promise.deliver(to_caf(e)); };
-  waiting.push_back(j);
-  dispatch();
-  return promise;
-}
-
-void rados_store_state::dispatch() {
-  while (!waiting.empty()) {
-    const auto charge = waiting.front()->charge;
-    if (!in_flight.empty() && (in_flight.size() >= options.max_flight || flight_bytes + charge > options.max_flight_bytes))
-      return;
-    auto j = std::move(waiting.front());
-    waiting.pop_front();
-    flight_bytes += charge;
-    in_flight.insert(j);
-    j->start(j);
-  }
-}
-
-void rados_store_state::landed(const job_ptr& j) {
-  in_flight.erase(j);
-  flight_bytes -= j->charge;
-  *j = {};  // what it captured holds promises, and through them this actor
-  dispatch();
-}
-
 void rados_store_state::failed(const job_ptr& j, error e) {
   auto tell = std::move(j->fail);
   const pad_query query{j->pad};
-  landed(j);
+  jobs.completed(j);
   if (e.code != errc::timeout)
     return tell(std::move(e));
   ask(self, monitor, options.monitor_timeout, find_atom_v, query)
@@ -121,15 +93,15 @@ caf::result<done> rados_store_state::put(bytes record) {
   auto header = parse_record(record);
   if (!header)
     return to_caf(header.error());
-  if (waiting.size() >= options.max_waiting)
-    return to_caf({errc::overloaded, std::to_string(waiting.size()) + " requests wait for the cluster; try again later"});
+  if (auto room = jobs.check_room("the cluster"); !room)
+    return to_caf(room.error());
   auto promise = self->make_response_promise<done>();
   auto j = make_job(header->address, header->counter, record.size());
   j->record = std::move(record);
   j->done = [promise]() mutable { promise.deliver(mutant::done{}); };
   // Nothing is lower than counter 1, so there can be nothing that it replaces. Above it there usually is.
   j->start = [this, as_new = header->counter == 1](const job_ptr& me) { try_put(me, as_new); };
-  return enqueue(j, promise);
+  return jobs.push(j, promise);
 }
 
 void rados_store_state::try_put(const job_ptr& j, bool as_new) {
@@ -141,7 +113,7 @@ void rados_store_state::try_put(const job_ptr& j, bool as_new) {
     switch (*r) {
       case rados_outcome::done: {
         auto tell = std::move(j->done);
-        landed(j);
+        jobs.completed(j);
         return tell();
       }
       case rados_outcome::absent: return try_put(j, true);
@@ -182,7 +154,7 @@ void rados_store_state::compared(const job_ptr& j, bool whole, const result<byte
   if (!whole && j->record.size() > record_header_bytes)
     return compare(j, true);
   auto tell = std::move(j->done);
-  landed(j);
+  jobs.completed(j);
   tell();
 }
 
@@ -190,13 +162,13 @@ caf::result<done> rados_store_state::erase(const bytes& blank) {
   auto header = parse_blank(blank);
   if (!header)
     return to_caf(header.error());
-  if (waiting.size() >= options.max_waiting)
-    return to_caf({errc::overloaded, std::to_string(waiting.size()) + " requests wait for the cluster; try again later"});
+  if (auto room = jobs.check_room("the cluster"); !room)
+    return to_caf(room.error());
   auto promise = self->make_response_promise<done>();
   auto j = make_job(header->address, header->counter, record_header_bytes);
   j->done = [promise]() mutable { promise.deliver(mutant::done{}); };
   j->start = [this](const job_ptr& me) { try_erase(me); };
-  return enqueue(j, promise);
+  return jobs.push(j, promise);
 }
 
 void rados_store_state::try_erase(const job_ptr& j) {
@@ -208,7 +180,7 @@ void rados_store_state::try_erase(const job_ptr& j) {
     if (*r == rados_outcome::refused)
       return compare(j, false);
     auto tell = std::move(j->done);
-    landed(j);
+    jobs.completed(j);
     tell();
   }));
 }
@@ -216,8 +188,8 @@ void rados_store_state::try_erase(const job_ptr& j) {
 // -- reading -----------------------------------------------------------------------------------------------------------------
 
 caf::result<bytes> rados_store_state::read(const pad_address& pad, std::size_t max_bytes) {
-  if (waiting.size() >= options.max_waiting)
-    return to_caf({errc::overloaded, std::to_string(waiting.size()) + " requests wait for the cluster; try again later"});
+  if (auto room = jobs.check_room("the cluster"); !room)
+    return to_caf(room.error());
   auto promise = self->make_response_promise<bytes>();
   auto j = make_job(pad, 0, max_bytes);
   j->found = [promise](bytes record) mutable { promise.deliver(std::move(record)); };
@@ -229,11 +201,11 @@ caf::result<bytes> rados_store_state::read(const pad_address& pad, std::size_t m
       if (!header || header->address != me->pad)
         return failed(me, not_a_record(me->pad, header ? "it is another pad's" : header.error().message));
       auto tell = std::move(me->found);
-      landed(me);
+      jobs.completed(me);
       tell(*stored);
     }));
   };
-  return enqueue(j, promise);
+  return jobs.push(j, promise);
 }
 
 caf::result<pad_store_stats> rados_store_state::stats() {
@@ -244,15 +216,14 @@ rados_store_state::actor_type::behavior_type rados_store(self_pointer self, rado
   auto& s = self->state;
   s.self = self;
   s.options = std::move(options);
+  s.jobs.limits = s.options.limits;
   s.monitor = s.options.detached ? start<caf::detached + caf::linked>(*self, rados_monitor, s.options.pool)
                                  : start<caf::linked>(*self, rados_monitor, s.options.pool);
   self->set_exit_handler([self](caf::exit_msg& exit) {
     auto& state = self->state;
     state.close();
-    for (auto& j : std::exchange(state.waiting, {}))
-      j->fail({errc::unreachable, "the store is closed"});
-    for (auto& j : std::exchange(state.in_flight, {}))
-      j->fail({errc::timeout, "the store was closed before the cluster answered"});
+    state.jobs.close({errc::unreachable, "the store is closed"},
+                     {errc::timeout, "the store was closed before the cluster answered"});
     self->quit(exit.reason);
   });
   return {

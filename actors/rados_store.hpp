@@ -9,23 +9,19 @@
 // `unreachable` if the monitors say that too few OSDs of the pad are up, and both mean "unknown". Who sends the same record
 // again is told by its content whether it was ours that won.
 //
-// Memory: at most max_flight_bytes (a read counts as a whole record) and max_flight jobs are under way; the rest waits;
-// beyond max_waiting requests are `overloaded`. Questions to the monitors are asked by one detached actor.
+// Memory: what is under way and waits is bounded (job_queue.hpp; a read counts as a whole record). Questions to the monitors
+// are asked by one detached actor.
 #pragma once
 
-#include <deque>
-#include <set>
-
 #include "actors/interfaces.hpp"
+#include "actors/job_queue.hpp"
 #include "core/engine/rados_pool.hpp"
 
 namespace mutant {
 
 struct rados_store_options {
   std::shared_ptr<rados_pool> pool;
-  std::size_t max_flight_bytes = 64u << 20;
-  std::size_t max_flight = 256;
-  std::size_t max_waiting = 65'536;
+  job_limits limits;
   std::chrono::milliseconds monitor_timeout{30'000};   // for what the monitors are asked
   bool detached = true;                                // false: no thread for that, for deterministic tests
 
@@ -64,11 +60,6 @@ struct rados_store_state {
   caf::result<pad_store_stats> stats();
 
   job_ptr make_job(const pad_address& pad, std::uint64_t counter, std::size_t charge);
-  template <class Out>
-  caf::result<Out> enqueue(const job_ptr& j, caf::typed_response_promise<Out> promise);
-  void dispatch();
-  // The job is over; what it held is free again.
-  void landed(const job_ptr& j);
   void failed(const job_ptr& j, error e);
   // A callback for the pool: hands the outcome to `then`, in this actor's context.
   template <class T, class F>
@@ -84,9 +75,7 @@ struct rados_store_state {
   self_pointer self = nullptr;
   rados_store_options options;
   rados_monitor_actor monitor;
-  std::deque<job_ptr> waiting;
-  std::set<job_ptr> in_flight;
-  std::size_t flight_bytes = 0;
+  job_queue<job> jobs;
 };
 
 rados_store_state::actor_type::behavior_type rados_store(rados_store_state::self_pointer self, rados_store_options options);

@@ -27,18 +27,14 @@ bool is_erased(const bytes& content) {
   return as_text(content) == s3::erased_content;
 }
 
-error too_many(std::size_t waiting) {
-  return {errc::overloaded, std::to_string(waiting) + " requests wait for the bucket; try again later"};
-}
-
 }  // namespace
 
 result<void> s3_store_options::validate() const {
   if (!link)
     return fail(errc::invalid_argument, "an S3 store needs a link to its bucket");
-  if (max_flight_bytes == 0 || max_flight == 0 || max_waiting == 0 || max_known_pads == 0)
-    return fail(errc::invalid_argument, "an S3 store needs room for one request");
-  return {};
+  if (max_known_pads == 0)
+    return fail(errc::invalid_argument, "an S3 store remembers one pad at least");
+  return limits.validate();
 }
 
 s3_store_state::~s3_store_state() {
@@ -53,47 +49,19 @@ void s3_store_state::close() {
 
 // -- jobs --------------------------------------------------------------------------------------------------------------------
 
-template <class Out>
-caf::result<Out> s3_store_state::enqueue(const job_ptr& j, caf::typed_response_promise<Out> promise) {
-  j->fail = [promise](const error& e) mutable { promise.deliver(to_caf(e)); };
-  waiting.push_back(j);
-  dispatch();
-  return promise;
-}
-
-void s3_store_state::dispatch() {
-  while (!waiting.empty()) {
-    const auto charge = waiting.front()->charge;
-    if (!in_flight.empty() && (in_flight.size() >= allowed_flight || flight_bytes + charge > options.max_flight_bytes))
-      return;
-    auto j = std::move(waiting.front());
-    waiting.pop_front();
-    flight_bytes += charge;
-    in_flight.insert(j);
-    j->start(j);
-  }
-}
-
-void s3_store_state::completed(const job_ptr& j) {
-  in_flight.erase(j);
-  flight_bytes -= j->charge;
-  *j = {};  // what it captured holds promises, and through them this actor
-  dispatch();
-}
-
 void s3_store_state::failed(const job_ptr& j, error e) {
   // Other content under the very counter shows that ours was never taken; nothing else does.
   if (j->doubt && e.code != errc::pad_conflict && e.code != errc::timeout)
     e = {errc::timeout, "the server failed at an earlier try, which may have arrived; the last one said: " + to_string(e),
          e.detail};
   auto tell = std::move(j->fail);
-  completed(j);
+  jobs.completed(j);
   tell(std::move(e));
 }
 
 void s3_store_state::succeeded(const job_ptr& j) {
   auto tell = std::move(j->done);
-  completed(j);
+  jobs.completed(j);
   tell();
 }
 
@@ -138,7 +106,7 @@ void s3_store_state::count(const s3::request& asked, const s3::http_answer& answ
 
 void s3_store_state::send_later(const job_ptr& j, const s3::request& asked, const step& then) {
   self->delayed_send(self, pause_after(j->unreachable_since ? max_doublings : j->steps), deferred{[this, j, asked, then] {
-                       if (in_flight.contains(j))
+                       if (jobs.is_under_way(j))
                          send(j, asked, then);
                      }});
 }
@@ -146,16 +114,16 @@ void s3_store_state::send_later(const job_ptr& j, const s3::request& asked, cons
 void s3_store_state::answered(const job_ptr& j, const s3::request& asked, const step& then, const s3::http_answer& answer) {
   const auto said = s3::judge(answer, asked, options.where);
   count(asked, answer, said.what);
-  if (!in_flight.contains(j))
+  if (!jobs.is_under_way(j))
     return;  // the store is closed
   switch (said.what) {
     case verdict::done:
     case verdict::absent:
     case verdict::refused:
       j->unreachable_since.reset();
-      if (++good_answers >= allowed_flight) {
+      if (++good_answers >= jobs.limits.max_flight) {
         good_answers = 0;
-        allowed_flight = std::min(options.max_flight, allowed_flight + 1);
+        jobs.limits.max_flight = std::min(options.limits.max_flight, jobs.limits.max_flight + 1);
       }
       return then(said.what, answer);
     case verdict::expired:
@@ -172,7 +140,7 @@ void s3_store_state::answered(const job_ptr& j, const s3::request& asked, const 
       return send_later(j, asked, then);
     case verdict::slow_down:
       good_answers = 0;
-      allowed_flight = std::max<std::size_t>(1, std::min(allowed_flight, in_flight.size()) / 2);
+      jobs.limits.max_flight = std::max<std::size_t>(1, std::min(jobs.limits.max_flight, jobs.in_flight()) / 2);
       return failed(j, said.why);
     case verdict::unknown:
       // A failure that the server itself reports: Ceph's gateway does so for a condition that was lost to another writer. The
@@ -239,8 +207,8 @@ caf::result<done> s3_store_state::erase(bytes blank) {
 }
 
 caf::result<done> s3_store_state::write(const record_header& header, bytes record, bool erasing) {
-  if (waiting.size() >= options.max_waiting)
-    return to_caf(too_many(waiting.size()));
+  if (auto room = jobs.check_room("the bucket"); !room)
+    return to_caf(room.error());
   auto promise = self->make_response_promise<done>();
   auto j = std::make_shared<job>();
   j->pad = header.address;
@@ -250,7 +218,7 @@ caf::result<done> s3_store_state::write(const record_header& header, bytes recor
   j->erasing = erasing;
   j->done = [promise]() mutable { promise.deliver(mutant::done{}); };
   j->start = [this](const job_ptr& me) { me->erasing ? look(me, false) : begin_put(me); };
-  return enqueue(j, promise);
+  return jobs.push(j, promise);
 }
 
 void s3_store_state::begin_put(const job_ptr& j) {
@@ -354,8 +322,8 @@ void s3_store_state::decide_erase(const job_ptr& j, const record_header& header,
 // -- reading -----------------------------------------------------------------------------------------------------------------
 
 caf::result<bytes> s3_store_state::read(const pad_address& pad, bool whole) {
-  if (waiting.size() >= options.max_waiting)
-    return to_caf(too_many(waiting.size()));
+  if (auto room = jobs.check_room("the bucket"); !room)
+    return to_caf(room.error());
   auto promise = self->make_response_promise<bytes>();
   auto j = std::make_shared<job>();
   j->pad = pad;
@@ -382,11 +350,11 @@ caf::result<bytes> s3_store_state::read(const pad_address& pad, bool whole) {
         return failed(me, not_a_record(me->pad, header ? "it is another pad's" : header.error().message));
       remember(me->pad, header->counter, s3::etag_of(answer));
       auto tell = std::move(found);
-      completed(me);
+      jobs.completed(me);
       tell(*stored);
     });
   };
-  return enqueue(j, promise);
+  return jobs.push(j, promise);
 }
 
 caf::result<pad_store_stats> s3_store_state::stats() {
@@ -394,7 +362,7 @@ caf::result<pad_store_stats> s3_store_state::stats() {
   auto j = std::make_shared<job>();
   auto tell = [promise](pad_store_stats sum) mutable { promise.deliver(sum); };
   j->start = [this, tell](const job_ptr& me) { count_page(me, std::make_shared<pad_store_stats>(), {}, 0, tell); };
-  return enqueue(j, promise);
+  return jobs.push(j, promise);
 }
 
 void s3_store_state::count_page(const job_ptr& j, const std::shared_ptr<pad_store_stats>& sum, const std::string& after,
@@ -413,7 +381,7 @@ void s3_store_state::count_page(const job_ptr& j, const std::shared_ptr<pad_stor
     auto whole = *sum;
     whole.traffic = traffic;
     const auto answer_with = tell;
-    completed(j);
+    jobs.completed(j);
     answer_with(whole);
   });
 }
@@ -422,17 +390,13 @@ s3_store_state::actor_type::behavior_type s3_store(self_pointer self, s3_store_o
   auto& s = self->state;
   s.self = self;
   s.options = std::move(options);
-  s.allowed_flight = s.options.max_flight;
+  s.jobs.limits = s.options.limits;
   s.random = s.options.seed != 0 ? s.options.seed : random_u64();
   self->set_exit_handler([self](caf::exit_msg& exit) {
     auto& state = self->state;
     state.close();
-    for (auto& j : std::exchange(state.waiting, {}))
-      j->fail({errc::unreachable, "the store is closed"});
-    for (auto& j : std::exchange(state.in_flight, {})) {
-      j->fail({errc::timeout, "the store was closed before the bucket answered"});
-      *j = {};
-    }
+    state.jobs.close({errc::unreachable, "the store is closed"},
+                     {errc::timeout, "the store was closed before the bucket answered"});
     self->quit(exit.reason);
   });
   return {

@@ -13,16 +13,15 @@
 // its content whether it was ours. A server that wants less gets less: the number of requests at
 // a time halves with each such answer and grows again by one when all that are allowed went well.
 //
-// Memory: at most max_flight_bytes (a read counts as a whole record) and max_flight jobs are under way; the rest waits; beyond
-// max_waiting requests are `overloaded`. The ETags of max_known_pads pads are remembered, the least recently used goes first.
+// Memory: what is under way and waits is bounded (job_queue.hpp; a read counts as a whole record). The ETags of max_known_pads
+// pads are remembered, the least recently used goes first.
 #pragma once
 
-#include <deque>
 #include <list>
 #include <map>
-#include <set>
 
 #include "actors/interfaces.hpp"
+#include "actors/job_queue.hpp"
 #include "core/s3/protocol.hpp"
 
 namespace mutant {
@@ -46,9 +45,7 @@ struct s3_store_options {
   std::shared_ptr<s3_link> link;
   s3::location where;
   s3::traits how;
-  std::size_t max_flight_bytes = 64u << 20;
-  std::size_t max_flight = 48;
-  std::size_t max_waiting = 65'536;
+  job_limits limits{64u << 20, 48, 65'536};
   std::size_t max_known_pads = 65'536;
   std::chrono::milliseconds connect_patience{10'000};   // a server that takes no connection is tried again so long
   std::uint64_t seed = 0;                  // of the jitter; 0: drawn
@@ -92,11 +89,6 @@ struct s3_store_state {
   caf::result<bytes> read(const pad_address& pad, bool whole);
   caf::result<pad_store_stats> stats();
 
-  template <class Out>
-  caf::result<Out> enqueue(const job_ptr& j, caf::typed_response_promise<Out> promise);
-  void dispatch();
-  // The job is over; what it held is free again.
-  void completed(const job_ptr& j);
   void failed(const job_ptr& j, error e);
   void succeeded(const job_ptr& j);
   // Sends one step. `then` gets an answer that is done, absent or refused; all else is repeated, or ends the job.
@@ -127,11 +119,8 @@ struct s3_store_state {
 
   self_pointer self = nullptr;
   s3_store_options options;
-  std::deque<job_ptr> waiting;
-  std::set<job_ptr> in_flight;
-  std::size_t flight_bytes = 0;
-  std::size_t allowed_flight = 0;            // at most options.max_flight
-  std::size_t good_answers = 0;              // since allowed_flight last changed
+  job_queue<job> jobs;                       // its max_flight is at most that of the options
+  std::size_t good_answers = 0;              // since that last changed
   std::map<pad_address, known_pad> known;
   std::list<pad_address> recently;           // the least recently used first
   std::uint64_t random = 0;

@@ -192,7 +192,7 @@ pad_store_actor spawn_s3_store(caf::actor_system& system, s3_bucket bucket) {
   s3_store_options options;
   options.where = bucket.way->where();
   options.how = bucket.how;
-  options.max_flight = max_connections;
+  options.limits.max_flight = max_connections;
   options.link = spawn_s3_transport(system, {std::move(bucket.way), bucket.profile, s3::process_environment});
   return start(system, s3_store, std::move(options));
 }

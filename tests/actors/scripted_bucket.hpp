@@ -5,7 +5,7 @@
 #include <deque>
 
 #include "actors/s3_store.hpp"
-#include "tests/actors/fixture.hpp"
+#include "tests/actors/pad_store_fixture.hpp"
 
 namespace mutant::testing {
 
@@ -107,22 +107,13 @@ class scripted_bucket final : public s3_link {
   bool closed = false;
 };
 
-struct s3_fixture : fixture {
+struct s3_fixture : pad_store_fixture {
   explicit s3_fixture(s3_store_options o = {}) {
     o.link = bucket;
     o.where.bucket = "films";
     o.where.prefix = "p/";
     o.seed = 1;
     handle = det.system().spawn(s3_store, std::move(o));
-  }
-  bytes record(std::uint64_t pad, std::uint64_t counter, std::size_t size = 1000, unsigned content = 0) {
-    std::vector<std::byte> plain(size, static_cast<std::byte>(content));
-    return seal_private(keys->data(pad), counter, plain);
-  }
-  answer_ptr<done> put(const bytes& r) { return ask<done>(handle, put_atom_v, r); }
-  answer_ptr<bytes> get(std::uint64_t pad) { return ask<bytes>(handle, get_atom_v, pad_query{data_pad(pad)}); }
-  answer_ptr<done> erase(std::uint64_t pad, std::uint64_t counter) {
-    return ask<done>(handle, erase_atom_v, seal_blank(keys->data(pad), counter));
   }
   std::string object(std::uint64_t pad) { return "p/" + to_hex(data_pad(pad)); }
   // Lets so many requests happen, one after the other, and names them.
@@ -155,15 +146,7 @@ struct s3_fixture : fixture {
     bucket->next().then(std::move(a));
     det.run_messages();
   }
-  template <class T>
-  static void check_failed(const answer_ptr<T>& a, errc code, std::uint64_t detail = 0) {
-    BOOST_REQUIRE(a->failure);
-    BOOST_CHECK_EQUAL(name_of(a->failure->code), name_of(code));
-    BOOST_CHECK_EQUAL(a->failure->detail, detail);
-  }
-
   std::shared_ptr<scripted_bucket> bucket = std::make_shared<scripted_bucket>();
-  pad_store_actor handle;
 };
 
 }  // namespace mutant::testing

@@ -3,7 +3,7 @@
 #include <deque>
 
 #include "actors/rados_store.hpp"
-#include "tests/actors/fixture.hpp"
+#include "tests/actors/pad_store_fixture.hpp"
 
 namespace mutant::testing {
 
@@ -91,19 +91,11 @@ class scripted_pool final : public rados_pool {
   }
 };
 
-struct rados_fixture : fixture {
+struct rados_fixture : pad_store_fixture {
   explicit rados_fixture(rados_store_options o = {}) {
     o.pool = pool;
     o.detached = false;
     handle = det.system().spawn(rados_store, std::move(o));
-  }
-  bytes record(std::uint64_t pad, std::uint64_t counter, std::size_t size = 1000, unsigned content = 0) {
-    std::vector<std::byte> plain(size, static_cast<std::byte>(content));
-    return seal_private(keys->data(pad), counter, plain);
-  }
-  answer_ptr<done> put(const bytes& r) { return ask<done>(handle, put_atom_v, r); }
-  answer_ptr<done> erase(std::uint64_t pad, std::uint64_t counter) {
-    return ask<done>(handle, erase_atom_v, seal_blank(keys->data(pad), counter));
   }
   // Lets so many operations happen, one after the other, and names them.
   std::string run(std::size_t most = 100) {
@@ -117,15 +109,7 @@ struct rados_fixture : fixture {
     }
     return names;
   }
-  template <class T>
-  static void check_failed(const answer_ptr<T>& a, errc code, std::uint64_t detail = 0) {
-    BOOST_REQUIRE(a->failure);
-    BOOST_CHECK_EQUAL(name_of(a->failure->code), name_of(code));
-    BOOST_CHECK_EQUAL(a->failure->detail, detail);
-  }
-
   std::shared_ptr<scripted_pool> pool = std::make_shared<scripted_pool>();
-  pad_store_actor handle;
 };
 
 }  // namespace
@@ -269,8 +253,8 @@ BOOST_AUTO_TEST_CASE(heads_ask_for_the_header_only_and_damage_is_named) {
 
 BOOST_AUTO_TEST_CASE(what_is_in_flight_is_bounded_by_bytes_and_the_rest_waits_its_turn) {
   rados_store_options o;
-  o.max_flight_bytes = 25'000;
-  o.max_waiting = 6;
+  o.limits.max_flight_bytes = 25'000;
+  o.limits.max_waiting = 6;
   rados_fixture f(std::move(o));
   std::vector<answer_ptr<done>> puts;
   for (std::uint64_t pad = 0; pad < 8; ++pad)
@@ -290,7 +274,7 @@ BOOST_AUTO_TEST_CASE(what_is_in_flight_is_bounded_by_bytes_and_the_rest_waits_it
 
 BOOST_AUTO_TEST_CASE(a_store_that_ends_answers_everybody) {
   rados_store_options o;
-  o.max_flight = 1;
+  o.limits.max_flight = 1;
   rados_fixture f(std::move(o));
   auto sent = f.put(f.record(1, 1)), queued = f.put(f.record(2, 1));
   f.det.run_messages();

@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(a_conflict_that_does_not_end_is_given_up) {
 
 BOOST_AUTO_TEST_CASE(a_server_that_wants_less_gets_less_and_more_again_later) {
   s3_store_options o;
-  o.max_flight = 16;
+  o.limits.max_flight = 16;
   s3_fixture f(std::move(o));
   std::vector<answer_ptr<done>> puts;
   for (std::uint64_t pad = 0; pad < 100; ++pad)
@@ -320,8 +320,8 @@ BOOST_AUTO_TEST_CASE(a_proxys_page_is_no_word_about_a_pad) {
 
 BOOST_AUTO_TEST_CASE(what_is_in_flight_is_bounded_by_bytes_and_the_rest_waits_its_turn) {
   s3_store_options o;
-  o.max_flight_bytes = 25'000;
-  o.max_waiting = 6;
+  o.limits.max_flight_bytes = 25'000;
+  o.limits.max_waiting = 6;
   s3_fixture f(std::move(o));
   std::vector<answer_ptr<done>> puts;
   for (std::uint64_t pad = 0; pad < 8; ++pad)
@@ -391,7 +391,7 @@ BOOST_AUTO_TEST_CASE(few_pads_are_remembered_and_the_rest_looked_at) {
 
 BOOST_AUTO_TEST_CASE(a_store_that_ends_answers_everybody) {
   s3_store_options o;
-  o.max_flight = 1;
+  o.limits.max_flight = 1;
   s3_fixture f(std::move(o));
   auto sent = f.put(f.record(1, 1)), queued = f.put(f.record(2, 1));
   f.det.run_messages();
