@@ -2,7 +2,8 @@
 over a small cluster that this starts on loopback, and a bare libcurl loop with objects of the same size.
 
 Whole commands are timed, from process start to exit. All keep 4 MiB and more in one object; how many requests each has under
-way is its own default. After each round the objects of everybody are removed.
+way is its own default. "get" is to /dev/null; a file that mutant gets is synced when it returns, those of the others are not.
+After each round the objects of everybody are removed.
 """
 
 import json
@@ -55,6 +56,9 @@ class BucketRclone(Peer):
     def get(self, target):
         return self.run("rclone", "--config", self.config, "copyto", "vault:value", target)
 
+    def show(self):
+        return self.to_null("rclone", "--config", self.config, "cat", "vault:value")
+
 
 class BucketRestic(Peer):
     name = "restic"
@@ -77,6 +81,9 @@ class BucketRestic(Peer):
         with open(target, "wb") as out:
             return self.run("restic", "--quiet", "dump", "latest", self.source, stdout=out)
 
+    def show(self):
+        return self.to_null("restic", "--quiet", "dump", "latest", self.source)
+
 
 PEERS = [BucketRclone, BucketRestic]
 
@@ -85,7 +92,8 @@ def one_round(peer, source, want, directory, rates, size):
     out = os.path.join(directory, "out")
     peer.prepare()
     rates.setdefault((peer.name, "put"), []).append(size / peer.put(source))
-    rates.setdefault((peer.name, "get"), []).append(size / peer.get(out))
+    rates.setdefault((peer.name, "get to a file"), []).append(size / peer.get(out))
+    rates.setdefault((peer.name, "get"), []).append(size / peer.show())
     if digest(out) != want:
         raise Failed(f"{peer.name}: the copy differs from the source")
     os.remove(out)
@@ -96,6 +104,7 @@ def tell(rates, names, figures):
         figures.add(f"{name}: {what}", [v / 1e6 for v in values], "MB/s")
     for what in ("put", "get"):
         figures.ratio(f"mutant against a bare libcurl loop: {what}", rates["mutant", what], rates["bare libcurl", what], 0.85)
+    for what in ("put", "get", "get to a file"):
         for name in names[1:]:
             figures.ratio(f"mutant against {name}: {what}", rates["mutant", what], rates[name, what], 1)
 
