@@ -9,6 +9,7 @@
 #include <chrono>
 #include <optional>
 
+#include "actors/broker.hpp"
 #include "actors/handshake_queue.hpp"
 #include "actors/log.hpp"
 #include "actors/node.hpp"
@@ -46,7 +47,7 @@ struct node_listener_options {
 };
 
 struct node_listener_state {
-  using self_pointer = caf::stateful_actor<node_listener_state, caf::io::broker>*;
+  using self_pointer = stateful_broker<node_listener_state>*;
   using queue = handshake_queue<accepted_connection>;
   static inline const char* name = "node_listener";
   node_listener_state() = default;

@@ -10,6 +10,7 @@
 
 #include <chrono>
 
+#include "actors/broker.hpp"
 #include "actors/frame_sender.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/log_limit.hpp"
@@ -45,7 +46,7 @@ struct node_session_options {
 };
 
 struct node_session_state {
-  using self_pointer = caf::stateful_actor<node_session_state, caf::io::broker>*;
+  using self_pointer = stateful_broker<node_session_state>*;
   static inline const char* name = "node_session";
   node_session_state() = default;
   ~node_session_state();

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <map>
 
+#include "actors/broker.hpp"
 #include "actors/frame_sender.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/transport.hpp"
@@ -29,7 +30,7 @@ struct remote_link_options {
 };
 
 struct remote_link_state {
-  using self_pointer = caf::stateful_actor<remote_link_state, caf::io::broker>*;
+  using self_pointer = stateful_broker<remote_link_state>*;
   using clock = caf::actor_clock;
   static inline const char* name = "remote_link";
 
