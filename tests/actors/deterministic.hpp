@@ -10,6 +10,7 @@
 #include <caf/scheduler/test_coordinator.hpp>
 #include <functional>
 #include <random>
+#include <unordered_map>
 
 #include "actors/store.hpp"
 
@@ -31,8 +32,7 @@ class deterministic_system {
         random_(seed), order_(how) {}
 
   ~deterministic_system() {
-    // What waits is dropped, and so is everybody: an actor that a test left behind must not keep the process.
-    scheduler_.clock().cancel_all();
+    end_everybody();
     system_.await_actors_before_shutdown(false);
   }
 
@@ -107,11 +107,28 @@ class deterministic_system {
   std::mt19937_64& random() noexcept { return random_; }
 
  private:
+  // An actor that a test leaves behind holds itself by what it has promised or asked. Nothing but its end happens to it any
+  // more: that goes before all else that waits for it.
+  void end_everybody() {
+    before_step = nullptr;
+    after_step = nullptr;
+    scheduler_.clock().cancel_all();
+    for (auto rounds = 0; rounds < 3 && !alive_.empty(); ++rounds) {   // some are replaced when they end
+      for (const auto& [id, who] : alive_)
+        if (auto there = caf::actor_cast<caf::actor>(who))
+          caf::anon_send_exit(there, caf::exit_reason::kill);
+      run_messages();
+      scheduler_.clock().cancel_all();
+    }
+  }
+
   void run_front() {
     auto* actor = dynamic_cast<caf::scheduled_actor*>(scheduler_.jobs.front());
     caf::actor_id id = 0;
+    caf::strong_actor_ptr there;
     if (actor != nullptr) {
       id = actor->id();
+      there = actor->ctrl();
       if (before_step)
         before_step(*actor);
       trace_ = (trace_ ^ id) * 0x100000001b3;
@@ -120,6 +137,11 @@ class deterministic_system {
     }
     ++steps_;
     scheduler_.run_once();
+    if (actor != nullptr && actor->getf(caf::abstract_actor::is_cleaned_up_flag))
+      alive_.erase(id);
+    else if (actor != nullptr)
+      alive_.try_emplace(id, caf::actor_cast<caf::actor_addr>(there));
+    there = nullptr;
     if (after_step)
       after_step(id);
   }
@@ -131,6 +153,7 @@ class deterministic_system {
   order order_;
   std::uint64_t steps_ = 0;
   std::uint64_t trace_ = 0xcbf29ce484222325;
+  std::unordered_map<caf::actor_id, caf::actor_addr> alive_;   // who has had a step, and is not over
 };
 
 }  // namespace mutant::testing

@@ -151,6 +151,8 @@ struct fixture {
     writers = det.system().spawn(file_writer);
   }
 
+  ~fixture() { *door = {}; }   // what it holds back holds it
+
   // Sends a request from an actor of its own; look at the answer after running.
   template <class Out, class Handle, class... Args>
   answer_ptr<Out> ask(const Handle& whom, Args... args) {
