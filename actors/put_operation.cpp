@@ -381,14 +381,20 @@ void put_operation_state::write(std::uint64_t number, sealed_chunk sealed) {
           });
 }
 
-// Values that were replaced leave pads that are free and still hold what they held. Only now it is worth while to empty them.
+// Values that were replaced leave pads that are free and still hold what they held. Only now it is worth while to empty them:
+// once, and every chunk that found no room before that is over tries again after it.
 void put_operation_state::make_room(std::function<void()> then) {
-  auto go_on = [this, then = std::move(then)] {
-    if (!over)
-      then();
+  if (made_room)
+    return then();
+  waiting_for_room.push_back(std::move(then));
+  if (waiting_for_room.size() > 1)
+    return;
+  auto go_on = [this] {
+    made_room = true;
+    for (auto& next : std::exchange(waiting_for_room, {}))
+      if (!over)
+        next();
   };
-  if (std::exchange(made_room, true))
-    return go_on();
   purge_request blank;
   blank.make_room = true;
   auto operation = mutant::start(*self, purge_operation, purge_options{options.pads, options.decoders, options.index});

@@ -121,6 +121,7 @@ struct put_operation_state {
   put_result totals;
   unsigned restarts = 0;
   bool made_room = false;   // after store_full, once
+  std::vector<std::function<void()>> waiting_for_room;
   bool over = false;
   bool cancelled = false;
 

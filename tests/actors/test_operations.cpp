@@ -257,6 +257,27 @@ BOOST_AUTO_TEST_CASE(a_full_store_is_told_and_nothing_changes) {
   BOOST_TEST(value_of(small_get(index), "key") == alphabet);
 }
 
+// Several chunks find no room before the first one's request for some is answered.
+BOOST_AUTO_TEST_CASE(every_chunk_of_a_put_waits_for_the_room_that_is_being_made) {
+  put(small_put(index), "old", alphabet + alphabet);
+  get<commit_result>(index, commit_atom_v, commit_request{{remove_op{"old"}}, {}});
+  auto room = false;
+  door->refuse = [&](pad_op op, const pad_address& a) {
+    return !room && op == pad_op::put && is_data(a) ? std::optional(error{errc::store_full, "full"}) : std::nullopt;
+  };
+  hold_data(pad_op::head);   // with which the search for pads to be emptied begins
+  auto a = ask_put(small_put(index), "new", alphabet);
+  det.run_messages();
+  BOOST_TEST(a->pending());
+  BOOST_TEST(door->counts[pad_op::put] >= 3u);
+  BOOST_TEST(!door->held.empty());
+  room = true;
+  drain();
+  det.run_until([&] { return !a->pending(); });
+  BOOST_TEST(a->value.has_value());
+  BOOST_TEST(value_of(small_get(index), "new") == alphabet);
+}
+
 BOOST_AUTO_TEST_CASE(a_get_ends_with_the_old_value_when_the_key_is_removed_or_replaced_meanwhile) {
   for (auto removed : {true, false}) {
     put(small_put(index), "key", alphabet);
