@@ -31,6 +31,11 @@ result<void> read_sparse_source(file_slice from, byte_span out) {
   return read_source(from, out.subspan(hole));
 }
 
+bool is_hole(const chunk_input& input, std::uint32_t length) {
+  const auto* from = std::get_if<file_slice>(&input);
+  return from != nullptr && length > 0 && leading_hole_bytes(from->file->descriptor(), from->offset, length) == length;
+}
+
 result<void> fill(const chunk_input& input, byte_span out) {
   const auto* plain = std::get_if<bytes>(&input);
   if (plain == nullptr)
@@ -89,19 +94,39 @@ pad_keys decoder_state::keys_of(pad_space space, std::uint64_t number) const {
   return options.keys->data(number);
 }
 
-result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) const {
+const decoder_state::zero_chunk& decoder_state::zeros_of(std::uint32_t length) {
+  if (zeros.length == length)
+    return zeros;
+  const std::vector<std::byte> content(length);
+  zeros = {length, options.keys->fingerprint_of(content), {}};
+  if (is_worth_compressing(options.compress, content)) {
+    buffer frame(frame_room(length));
+    if (const auto size = compress_chunk(options.compress.level, content, frame.span()))
+      zeros.frame = bytes::copy_of(byte_view(frame.span()).first(*size));
+  }
+  return zeros;
+}
+
+result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) {
   if (job.length == 0 || job.length > max_chunk_bytes)
     return fail(errc::invalid_argument, "a chunk of " + std::to_string(job.length) + " bytes cannot be sealed");
-  private_record record(job.length);
-  if (auto filled = fill(job.input, record.plaintext()); !filled)
-    return fail(filled.error());
+  const auto from_hole = is_hole(job.input, job.length) && !zeros_of(job.length).frame.empty();
+  private_record record(from_hole ? zeros.frame.size() : job.length);
   sealed_chunk out;
   out.what.pad = job.pad;
   out.what.length = job.length;
-  out.what.print = options.keys->fingerprint_of(record.plaintext());
+  if (from_hole) {
+    copy_bytes(zeros.frame, record.plaintext());
+    out.what.print = zeros.print;
+    out.what.encoding = chunk_encoding::zstd;
+  } else {
+    if (auto filled = fill(job.input, record.plaintext()); !filled)
+      return fail(filled.error());
+    out.what.print = options.keys->fingerprint_of(record.plaintext());
+  }
   if (job.unless == out.what.print)
     return out;
-  if (is_worth_compressing(options.compress, record.plaintext())) {
+  if (!from_hole && is_worth_compressing(options.compress, record.plaintext())) {
     private_record frame(frame_room(job.length));
     if (const auto size = compress_chunk(options.compress.level, record.plaintext(), frame.plaintext())) {
       frame.shrink(*size);
@@ -115,7 +140,7 @@ result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) const {
   return out;
 }
 
-result<sealed_list> decoder_state::seal(const seal_list& jobs) const {
+result<sealed_list> decoder_state::seal(const seal_list& jobs) {
   sealed_list out;
   out.reserve(jobs.size());
   for (const auto& job : jobs) {
@@ -127,9 +152,11 @@ result<sealed_list> decoder_state::seal(const seal_list& jobs) const {
   return out;
 }
 
-result<fingerprint> decoder_state::compare(const compare_chunk_job& job) const {
+result<fingerprint> decoder_state::compare(const compare_chunk_job& job) {
   if (const auto* plain = std::get_if<bytes>(&job.input))
     return options.keys->fingerprint_of(*plain);
+  if (is_hole(job.input, job.length))
+    return zeros_of(job.length).print;
   auto plain = buffer::for_record(job.length);
   if (auto filled = fill(job.input, plain.span()); !filled)
     return fail(filled.error());

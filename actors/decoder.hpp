@@ -17,9 +17,18 @@ struct decoder_state {
   static inline const char* name = "decoder";
   decoder_options options;
 
-  result<sealed_chunk> seal(const seal_chunk_job& job) const;
-  result<sealed_list> seal(const seal_list& jobs) const;
-  result<fingerprint> compare(const compare_chunk_job& job) const;
+  // A chunk of zeros, as a hole is one: what of it is the same in every pad. Made once for a length, so that a hole is neither
+  // read nor compressed chunk by chunk.
+  struct zero_chunk {
+    std::uint32_t length = 0;
+    fingerprint print{};
+    bytes frame;               // empty where such chunks are not compressed
+  };
+
+  const zero_chunk& zeros_of(std::uint32_t length);
+  result<sealed_chunk> seal(const seal_chunk_job& job);
+  result<sealed_list> seal(const seal_list& jobs);
+  result<fingerprint> compare(const compare_chunk_job& job);
   result<bytes> open(const open_chunk_job& job) const;
   address_list addresses(const address_job& job) const;
   result<opened_commit> open(const open_commit_job& job) const;
@@ -35,6 +44,8 @@ struct decoder_state {
   result<done> note(const note_damage_job& job) const;
   result<damaged_pads> open(const read_damage_job& job) const;
   pad_keys keys_of(pad_space space, std::uint64_t number) const;
+
+  zero_chunk zeros = {};       // of the length that was asked for last: a file has one, and another at its end
 };
 
 decoder_actor::behavior_type decoder(decoder_actor::stateful_pointer<decoder_state> self, decoder_options options);

@@ -85,6 +85,22 @@ def test_holes_come_back_as_holes():
         assert shell(h, "$MUTANT get sparse | cmp - source").returncode == 0
 
 
+def test_a_hole_of_any_length_costs_next_to_nothing():
+    size = (1 if SANITIZED else 4) << 30
+    with Home() as h:
+        source, target = h.path("source", b"x"), h.path("target")
+        os.truncate(source, size)
+        if source.stat().st_blocks * 512 > 1 << 20:
+            raise Skip("no holes on this file system")
+        h.put("empty", b"x" * 2000)
+        before = sum(path.stat().st_blocks * 512 for path in h.store.iterdir())
+        h.run("put", "sparse", source).expect()
+        taken = sum(path.stat().st_blocks * 512 for path in h.store.iterdir()) - before
+        assert taken < 1500 * (size // CHUNK), f"{taken} bytes for {size // CHUNK} chunks"
+        h.run("get", "sparse", target).expect()
+        assert target.stat().st_size == size and target.stat().st_blocks * 512 <= 1 << 20, target.stat()
+
+
 def test_files_that_are_not_what_their_size_says():
     with Home() as h:
         for name in ("/proc/version", "/proc/self/limits", "/sys/kernel/mm/transparent_hugepage/enabled",
