@@ -134,7 +134,9 @@ void encrypt_in_place(library with, const aead_key& key, nonce n, byte_view asso
       return;
     }
   }
-  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(uchars(text), uchars(byte_span(tag)), nullptr, uchars(text),
+  unsigned char nothing = 0;
+  auto* place = text.empty() ? &nothing : uchars(text);  // libsodium wants one in any case
+  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(place, uchars(byte_span(tag)), nullptr, place,
                                                       text.size(), uchars(associated), associated.size(), nullptr,
                                                       uchars(byte_view(n)), uchars(byte_view(key.value)));
 }
@@ -152,8 +154,10 @@ bool decrypt(library with, const aead_key& key, nonce n, byte_view associated, b
       return false;
     }
   }
+  const unsigned char nothing = 0;
+  const auto* from = ciphertext.empty() ? &nothing : uchars(ciphertext);
   return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-             uchars(out), nullptr, uchars(ciphertext), ciphertext.size(), uchars(byte_view(tag)), uchars(associated),
+             uchars(out), nullptr, from, ciphertext.size(), uchars(byte_view(tag)), uchars(associated),
              associated.size(), uchars(byte_view(n)), uchars(byte_view(key.value)))
          == 0;
 }
