@@ -650,7 +650,8 @@ void index_actor_state::refuse_waiting(const error& why) {
   if (!needs_root())
     return;
   const auto latest = self->clock().now() + options.timeout - std::min(options.timeout, options.root_patience);
-  const error unchanged{why.code, "this change was not made, because the index root cannot be written: " + why.message, why.detail};
+  const error unchanged{why.code, "this change was not made, because the index root cannot be written: " + why.message,
+                        why.detail};
   for (; !queue.empty() && queue.front().until <= latest; queue.pop_front())
     give_up(queue.front(), unchanged, false);
   if (root_counter == 0)  // nor is the log read meanwhile

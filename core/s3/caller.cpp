@@ -8,6 +8,7 @@ namespace {
 
 constexpr unsigned max_tries = 6;
 constexpr auto first_pause = std::chrono::milliseconds(50);
+constexpr auto longest_call = std::chrono::seconds(30);   // no try begins later: a server may never answer, each time for 20 s
 
 }  // namespace
 
@@ -55,13 +56,14 @@ bool caller::learn(const judgement& said, const http_answer& answer) {
 
 std::pair<http_answer, judgement> caller::call(const request& asked) {
   auto pause = first_pause;
+  const auto last_try = std::chrono::steady_clock::now() + longest_call;
   for (unsigned tries = 1;; ++tries) {
     std::optional<http_answer> answer;
     start(asked, [&](http_answer a) { answer = std::move(a); });
     while (!answer)
       run(std::chrono::milliseconds(1000));
     auto said = judge(*answer, asked, where_);
-    const auto give_up = tries == max_tries;
+    const auto give_up = tries == max_tries || std::chrono::steady_clock::now() > last_try;
     switch (said.what) {
       case verdict::skewed:
       case verdict::elsewhere:

@@ -11,6 +11,7 @@ namespace mutant::s3 {
 namespace {
 
 constexpr std::size_t racers = 8;
+constexpr auto longest_probe = std::chrono::seconds(30);   // no other attempt begins later
 constexpr std::string_view unknown_etag = "00000000000000000000000000000000";
 
 error ignores(const location& where, const std::string& what) {
@@ -28,8 +29,12 @@ class attempt {
     name_ = bucket.where().prefix + ".mutant-probe-" + to_hex(id);
   }
   ~attempt() {
-    for (const auto& object : {name_, name_ + "-race"})
-      bucket_.call({"DELETE", object, {}, {}, {}, 0});
+    const std::vector<std::string> written{name_, name_ + "-race"};
+    if (silent_)   // it would be waited for again and again
+      remove_objects(bucket_, written);
+    else
+      for (const auto& object : written)
+        bucket_.call({"DELETE", object, {}, {}, {}, 0});
   }
   attempt(const attempt&) = delete;
   attempt& operator=(const attempt&) = delete;
@@ -55,6 +60,7 @@ class attempt {
 
   verdict put(const request& asked, error& why) {
     auto [answer, said] = bucket_.call(asked);
+    silent_ = answer.failure.has_value();
     why = said.why;
     return said.what;
   }
@@ -149,15 +155,17 @@ class attempt {
   std::string name_;
   std::string etag_;
   traits found_;
+  bool silent_ = false;              // the last write was not answered at all
 };
 
 }  // namespace
 
 result<traits> probe(caller& bucket) {
   // A lost answer makes one try unclear; another one under other names tells.
+  const auto last_try = std::chrono::steady_clock::now() + longest_probe;
   for (unsigned tries = 1;; ++tries) {
     auto found = attempt(bucket).run();
-    if (found || found.error().code != errc::timeout || tries == 3)
+    if (found || found.error().code != errc::timeout || tries == 3 || std::chrono::steady_clock::now() > last_try)
       return found;
   }
 }

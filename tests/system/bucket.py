@@ -347,6 +347,16 @@ def test_processes_that_are_killed_lose_nothing():
         assert done.returncode == 0 and s3.faults.done["conflict"] > 0, (done.stdout, done.stderr, s3.faults.done)
 
 
+def test_an_endpoint_that_never_answers_is_given_up():
+    # Libcurl waits 20 seconds for a byte: twice for a write, and once more to take away what may have been written.
+    with socket.create_server(("127.0.0.1", 0)) as silent, Home() as h:
+        begin = time.monotonic()
+        url = f"s3:films?endpoint=http://127.0.0.1:{silent.getsockname()[1]}"
+        h.run("--store", url, "put", "k", stdin=b"v", env={"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK"}).expect(
+            UNAVAILABLE, err="127.0.0.1")
+        assert time.monotonic() - begin < 80 * PATIENCE
+
+
 def test_no_secret_is_ever_shown():
     with SmallS3() as s3, BucketHome(s3, environment={"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "wrong-hush",
                                                       "AWS_SESSION_TOKEN": "token-hush"}) as h:
