@@ -93,8 +93,11 @@ class small_disk {
     return;                                         \
   }
 
+// g++ says it in one way, clang in another.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ENGINE_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#define ENGINE_TEST_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
 #else
 #define ENGINE_TEST_SANITIZED 0
 #endif

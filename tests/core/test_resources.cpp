@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "core/resources.hpp"
+#include "tests/core/test_engine_processes.hpp"
 
 using namespace mutant;
 
@@ -37,6 +38,7 @@ BOOST_AUTO_TEST_CASE(threads_that_can_be_had) {
 }
 
 BOOST_AUTO_TEST_CASE(threads_whose_stacks_do_not_fit_into_memory) {
+  SKIP_UNLESS(!ENGINE_TEST_SANITIZED, "sanitizers need the address space themselves");
   BOOST_TEST(in_child(RLIMIT_AS, rlim_t{1} << 30, [] { return names(check_threads(4096), "4096 threads"); }));
 }
 
