@@ -57,6 +57,7 @@ INCLUDE_RULES = [
 LINE_RULES = [
     (r"(->|\.)(?<!options\.)spawn\s*(<[^()]*>)?\s*\(|(spawn_broker|->fork)\((?!guarded\()", ("actors/", "apps/"),
      ("actors/spawn.hpp",), "actors are started with actors/spawn.hpp, so that their exceptions become errors"),
+    (r"caf::io::broker\b", SHIPPED, ("actors/broker.hpp",), "CAF's brokers keep what is sent to them after their end"),
 ]
 
 
