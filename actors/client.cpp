@@ -38,6 +38,19 @@ bool has_true_size(const file_ptr& file) {
   return true;
 }
 
+// All of a file of at most so many bytes that does not change meanwhile; nothing otherwise.
+std::optional<bytes> read_small(const file_ptr& file, std::size_t max_bytes) {
+  struct stat before {}, after {};
+  if (::fstat(file->descriptor(), &before) != 0 || before.st_size < 0 || static_cast<std::uint64_t>(before.st_size) > max_bytes)
+    return std::nullopt;
+  buffer content(static_cast<std::size_t>(before.st_size));
+  if (!read_all_at(file->descriptor(), 0, content.span(), "a small file") || ::fstat(file->descriptor(), &after) != 0)
+    return std::nullopt;
+  const auto same = after.st_size == before.st_size && after.st_mtim.tv_sec == before.st_mtim.tv_sec
+                    && after.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
+  return same ? std::optional(std::move(content).freeze()) : std::nullopt;
+}
+
 // What is given counts more than what the file says.
 attribute_set with_file_attributes(const attribute_set& given, const file_ptr& file) {
   struct stat s {};
@@ -84,9 +97,11 @@ struct client::parts {
   }
 
   result<put_result> put(std::string key, value_source source, const put_settings& settings) {
+    const auto* value = std::get_if<bytes>(&source);
+    const auto watched = value == nullptr || value->size() > options.store.small_bytes;
     put_request request{std::move(key), std::move(source), settings.if_version, {}, settings.verify, settings.attributes,
                         settings.in_pads};
-    return operate<put_result>(put_atom_v, std::move(request), settings.on_progress);
+    return operate<put_result>(put_atom_v, std::move(request), watched ? settings.on_progress : nullptr);
   }
 
   result<get_result> get(std::string key, value_sink sink, const get_settings& settings) {
@@ -140,6 +155,9 @@ result<put_result> client::put_file(std::string key, const std::string& path, co
   described.attributes = with_file_attributes(settings.attributes, *file);
   if (!has_true_size(*file))
     return put_descriptor(std::move(key), (*file)->descriptor(), path, described);
+  if (!settings.verify && !settings.may_grow)
+    if (auto whole = read_small(*file, parts_->options.store.small_bytes))
+      return parts_->put(std::move(key), std::move(*whole), described);
   return parts_->put(std::move(key), file_source{*file, path, settings.may_grow}, described);
 }
 

@@ -30,7 +30,7 @@ using progress_callback = std::function<void(const progress&)>;
 
 struct put_settings {
   std::optional<std::uint64_t> if_version;   // 0: only if absent
-  progress_callback on_progress;
+  progress_callback on_progress;             // not of values of up to store_config::small_bytes: they are put in one step
   bool verify = false;        // read what would be kept of the value that is there, instead of looking at headers
   bool may_grow = false;      // of a file: as long as it is when the put begins, whatever is appended meanwhile
   // Of a descriptor: called with the number of bytes that came, when there are no more. Its error fails the put, and the key

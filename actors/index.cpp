@@ -153,10 +153,8 @@ bool index_actor_state::lies_in_index(const put_request& request) const {
   return is_plain_put(request, request.in_pads ? 0 : options.inline_bytes);
 }
 
-// It cannot be cancelled, either: that takes no time worth it.
 bool index_actor_state::fits_small_pad(const put_request& request) const {
-  return options.small_puts && options.operations && is_plain_put(request, options.small_bytes) && request.options.ticket == 0
-         && !request.verify;
+  return options.small_puts && options.operations && is_plain_put(request, options.small_bytes) && !request.verify;
 }
 
 void index_actor_state::put_inline(put_request& request, caf::typed_response_promise<put_result> promise) {
@@ -535,6 +533,8 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       [s](cancel_atom atom, std::uint64_t ticket) {
         if (s->options.operations)
           s->self->send(s->options.operations, atom, ticket);
+        if (s->options.small_puts)
+          s->self->send(s->options.small_puts, atom, ticket);
       },
       [](deferred& later) { later.run(); },
   };

@@ -109,7 +109,10 @@ using operations_actor = caf::typed_actor<
     reacts_to<cancel_atom, std::uint64_t>>;
 
 // Puts values of one small pad each, many at a time; hands to the operations what is more than that.
-using small_puts_actor = caf::typed_actor<replies_to<put_atom, put_request, index_actor, operations_actor>::with<put_result>>;
+using small_puts_actor = caf::typed_actor<
+    replies_to<put_atom, put_request, index_actor, operations_actor>::with<put_result>,
+    // Those with this ticket whose commit is not on its way answer `cancelled`.
+    reacts_to<cancel_atom, std::uint64_t>>;
 
 // What a store does that is not of its index alone.
 using value_store_actor = caf::typed_actor<
@@ -126,7 +129,7 @@ using value_store_actor = caf::typed_actor<
     replies_to<stats_atom>::with<store_stats>,
     // Finds what crashed uploads and snapshots left and makes it free again; see purge_request.
     replies_to<purge_atom, purge_request>::with<purge_result>,
-    // Cancels the running operations with this ticket; they answer `cancelled`.
+    // Cancels the running operations with this ticket; they answer `cancelled`. Too late for a put whose commit is on its way.
     reacts_to<cancel_atom, std::uint64_t>>;
 
 // What a program embeds: the index, with the operations behind it.

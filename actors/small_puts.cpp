@@ -65,6 +65,8 @@ void small_puts_state::look_up() {
 void small_puts_state::plan(const put_ptr& p, found& now) {
   if (!now.pads.empty())
     p->pad = now.pads.front();
+  if (p->cancelled)
+    return give_back(p, returned_pads::state::unused, p->pad.counter);
   const auto& base = now.complete;
   if (p->request.if_version) {
     if (auto right = rules::check_version(base ? base->version : 0, *p->request.if_version); !right) {
@@ -106,6 +108,8 @@ void small_puts_state::seal() {
 }
 
 void small_puts_state::sealed(const put_ptr& p, sealed_chunk& result) {
+  if (p->cancelled)
+    return give_back(p, returned_pads::state::unused, p->pad.counter);
   if (!result.record.empty()) {
     p->before.reset();
     p->what = result.what;
@@ -187,6 +191,12 @@ void small_puts_state::commit() {
   auto puts = std::exchange(uncommitted, {});
   commit_list changes;
   changes.reserve(puts.size());
+  for (const auto& p : puts)
+    if (p->cancelled)
+      give_back(p, returned_pads::state::written, p->pad.counter);
+  std::erase_if(puts, [](const put_ptr& p) { return p->cancelled; });
+  if (puts.empty())
+    return;
   for (const auto& p : puts) {
     p->may_be_stored = true;
     commit_request change;
@@ -224,7 +234,21 @@ void small_puts_state::committed(const put_ptr& p, const commit_outcome& outcome
   fail_with(p, e);
 }
 
+// Before its commit is sent; an operation that it was handed to has the ticket, too. What it has under way goes on to its end.
+void small_puts_state::cancel(std::uint64_t ticket) {
+  put_list cancelled;
+  for (const auto& p : running)
+    if (p->request.options.ticket == ticket && !p->may_be_stored)
+      cancelled.push_back(p);
+  for (const auto& p : cancelled) {
+    fail_with(p, {errc::cancelled, "the put was cancelled; the key is as it was before"});
+    p->cancelled = true;
+  }
+}
+
 void small_puts_state::hand_over(const put_ptr& p) {
+  if (p->cancelled)
+    return;
   p->may_be_stored = true;
   self->request(p->operations, caf::infinite, put_atom_v, p->request, p->index)
       .then(
@@ -246,6 +270,8 @@ void small_puts_state::give_back(const put_ptr& p, returned_pads::state as, std:
 }
 
 void small_puts_state::fail_with(const put_ptr& p, const error& e) {
+  if (p->cancelled)
+    return;
   running.erase(p);
   p->promise.deliver(to_caf(e));
 }
@@ -274,6 +300,7 @@ small_puts_state::actor_type::behavior_type small_puts(small_puts_state::self_po
       [s](put_atom, put_request& request, const index_actor& index, const operations_actor& operations) {
         return s->start(request, index, operations);
       },
+      [s](cancel_atom, std::uint64_t ticket) { s->cancel(ticket); },
       [](deferred& next) { next.run(); },
   };
 }

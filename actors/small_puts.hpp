@@ -36,6 +36,7 @@ struct small_puts_state {
     std::optional<chunk> before;      // what the key has, if it may be the same
     chunk what;                       // what the value is stored as
     bool may_be_stored = false;       // its commit is on its way, or it was handed over
+    bool cancelled = false;           // and answered; its pad goes back to the index with the step that it is in
 
     const bytes& value() const { return std::get<bytes>(request.source); }
   };
@@ -58,6 +59,7 @@ struct small_puts_state {
   void commit();
   void committed(const put_ptr& p, const commit_outcome& outcome);
   void hand_over(const put_ptr& p);
+  void cancel(std::uint64_t ticket);
   void give_back(const put_ptr& p, returned_pads::state as, std::uint64_t counter);
   void fail_with(const put_ptr& p, const error& e);
   // All of them, whose pads go back to the index as what they are by now.

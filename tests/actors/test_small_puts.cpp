@@ -147,6 +147,51 @@ BOOST_AUTO_TEST_CASE(one_that_the_store_keeps_waiting_holds_up_no_other) {
   BOOST_TEST(std::ranges::all_of(answers, [](const auto& a) { return a->value.has_value(); }));
 }
 
+BOOST_AUTO_TEST_CASE(puts_that_can_be_cancelled_need_no_actor_each) {
+  door->hold = [this](pad_op op, const pad_address& a) { return op == pad_op::put && is_data(a); };
+  std::vector<answer_ptr<put_result>> answers;
+  for (std::size_t i = 0; i < 10; ++i) {
+    auto request = put_of(name(i), value(i));
+    request.options.ticket = 7;
+    answers.push_back(ask<put_result>(whole, put_atom_v, request));
+  }
+  const auto actors = det.system().registry().running();
+  det.run_messages();
+  BOOST_TEST(door->held.size() == 10u);
+  BOOST_TEST(det.system().registry().running() == actors);
+  door->hold = nullptr;
+  door->release_all();
+  det.run_messages();
+  BOOST_TEST(std::ranges::all_of(answers, [](const auto& a) { return a->value.has_value(); }));
+}
+
+// Whatever step they are in: those with the ticket are answered at once, store nothing and leave no pad behind.
+BOOST_AUTO_TEST_CASE(a_cancelled_put_ends_at_once_and_leaves_nothing) {
+  get<put_result>(whole, put_atom_v, put_of(name(0), "old"));
+  for (std::size_t steps = 0;; ++steps) {
+    auto request = put_of(name(0), value(steps));
+    request.options.ticket = 7;
+    const auto cancelled = ask<put_result>(whole, put_atom_v, request);
+    const auto other = ask<put_result>(whole, put_atom_v, put_of(name(1), value(steps)));
+    det.run_messages(steps);
+    const auto over = !cancelled->pending();
+    caf::anon_send(whole, cancel_atom_v, std::uint64_t{7});
+    det.run_messages();
+    BOOST_TEST_CONTEXT("cancelled after " << steps << " messages") {
+      BOOST_REQUIRE(!cancelled->pending() && !other->pending());
+      BOOST_TEST(other->value.has_value());
+      BOOST_TEST((cancelled->value || cancelled->code() == errc::cancelled));
+      BOOST_TEST(value_of_key(name(0)) == (cancelled->value ? value(steps) : std::string("old")));
+      BOOST_TEST(leaked() == 0u);
+      if (cancelled->value)
+        get<put_result>(whole, put_atom_v, put_of(name(0), "old"));
+    }
+    if (over)
+      break;
+    BOOST_REQUIRE(steps < 1000u);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_full_store_is_told_and_nothing_changes) {
   get<put_result>(whole, put_atom_v, put_of("key", value(1)));
   refuse_data({errc::store_full, "full"});
