@@ -1,5 +1,7 @@
 #include "actors/get_operation.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -58,6 +60,7 @@ void get_operation_state::plan(found&& there) {
     return fail_with({errc::too_large,
                       std::to_string(finish_at - begin) + " bytes do not fit one answer; give the get a sink"});
   totals = {value.size, value.version, value.modified_ms, 0, {}, value.attributes};
+  begin_file();
   if (!value.chunks)
     return deliver_inline();
   if (std::holds_alternative<std::monostate>(request.sink))
@@ -66,6 +69,16 @@ void get_operation_state::plan(found&& there) {
     return finish();
   find_chunks();
   fill_window();
+}
+
+// What a value that was replaced has left there must not be where this one has zeros. And with its length from the start a file
+// takes blocks in any order, several at once; while it grows, one after the other.
+void get_operation_state::begin_file() {
+  auto* file = std::get_if<file_sink>(&request.sink);
+  if (file == nullptr || !file->fresh)
+    return;
+  file->fresh = ::ftruncate(file->file->descriptor(), 0) == 0;
+  static_cast<void>(::ftruncate(file->file->descriptor(), static_cast<off_t>(finish_at - begin)) != 0);  // the writes will tell
 }
 
 // Where the chunks of the range begin.

@@ -37,6 +37,7 @@ struct get_operation_state {
   void look_up();
   void plan(found&& there);
   void deliver_inline();
+  void begin_file();
   void find_chunks();
   void fill_window();
   // refused: so many answers were no good.

@@ -1,5 +1,6 @@
 // Puts and gets message by message: the window, taken pads, lost answers, resuming, replaced values, cancelling.
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/purge_operation.hpp"
@@ -307,10 +308,13 @@ BOOST_AUTO_TEST_CASE(a_get_of_a_value_that_another_store_replaced_begins_again_o
   hold_data(pad_op::get);
   get_request request;
   request.key = "key";
-  request.sink = file_sink{file, "a file"};
+  request.sink = file_sink{file, "a file", true};
   auto a = ask_get(small_get(index), request);
   det.run_messages();
   BOOST_REQUIRE(door->held.size() == 3u);
+  struct stat info {};
+  BOOST_REQUIRE(::fstat(file->descriptor(), &info) == 0);
+  BOOST_TEST(static_cast<std::size_t>(info.st_size) == alphabet.size());  // before anything is written
   // One chunk of the old value reaches the file; then the other store, which knows nothing of our pin, uses the pads again.
   auto rest = std::move(door->held);
   door->held.clear();
@@ -319,7 +323,7 @@ BOOST_AUTO_TEST_CASE(a_get_of_a_value_that_another_store_replaced_begins_again_o
   rest.pop_front();
   door->release(std::move(first));
   det.run_messages();
-  const std::string now(36, 'n');
+  const auto now = std::string(18, '\0') + std::string(18, 'n');  // where the old value was written this one leaves holes
   door->hold = nullptr;
   get<commit_result>(other, commit_atom_v, commit_request{{remove_op{"key"}}, {}});
   put(small_put(other), "key", now);
