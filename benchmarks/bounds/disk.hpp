@@ -1,5 +1,5 @@
 // What the disk under a directory does alone: one big file in 4 MiB pieces past the page cache and through it, durable at
-// the end, and how long a small write takes to become durable.
+// the end, the same read again, and how long a small write takes to become durable.
 #pragma once
 
 #include <fcntl.h>
@@ -77,6 +77,35 @@ inline double write_whole_file(const std::string& path, bool direct, unsigned at
   return static_cast<double>(size) / seconds_since(start);
 }
 
+// Bytes a second of reading a file of so many bytes, with so many reads under way at once. Nothing of it is in the page cache
+// before.
+inline double read_whole_file(const std::string& path, bool direct, unsigned at_once, std::uint64_t size) {
+  const raw_file file(path, O_DIRECT, size);
+  std::vector<aligned_piece> pieces(at_once);
+  for (std::uint64_t at = 0; at < size; at += piece_bytes)
+    must_work(::pwrite(file.descriptor, pieces[0].memory.get(), piece_bytes, static_cast<off_t>(at))
+                  == static_cast<ssize_t>(piece_bytes),
+              "writing a piece");
+  must_work(::fdatasync(file.descriptor) == 0, "fdatasync");
+  const auto from = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | (direct ? O_DIRECT : 0));
+  must_work(from >= 0, path.c_str());
+  std::atomic<std::uint64_t> next{0};
+  const auto start = steady::now();
+  std::vector<std::thread> all;
+  for (unsigned i = 0; i < at_once; ++i)
+    all.emplace_back([&, i] {
+      for (auto at = next.fetch_add(piece_bytes); at < size; at = next.fetch_add(piece_bytes))
+        must_work(::pread(from, pieces[i].memory.get(), piece_bytes, static_cast<off_t>(at))
+                      == static_cast<ssize_t>(piece_bytes),
+                  "reading a piece");
+    });
+  for (auto& t : all)
+    t.join();
+  const auto took = seconds_since(start);
+  ::close(from);
+  return static_cast<double>(size) / took;
+}
+
 // Milliseconds of each 4 KiB write and fdatasync, over and over within an allocated file.
 inline std::vector<double> small_sync_ms(const std::string& path, std::size_t count) {
   const std::uint64_t size = 64u << 20;
@@ -96,11 +125,13 @@ inline std::vector<double> small_sync_ms(const std::string& path, std::size_t co
 inline void disk_bounds(const std::string& directory, bool smoke, std::size_t rounds, report& out) {
   const auto size = std::uint64_t{smoke ? 16u : 1024u} << 20;
   const auto path = directory + "/written";
-  std::vector<double> direct, direct_four, buffered, p50, p99;
+  std::vector<double> direct, direct_four, buffered, read_four, read_cached, p50, p99;
   for (std::size_t r = 0; r < rounds; ++r) {
     direct.push_back(write_whole_file(path, true, 1, size) / 1e6);
     direct_four.push_back(write_whole_file(path, true, 4, size) / 1e6);
     buffered.push_back(write_whole_file(path, false, 1, size) / 1e6);
+    read_four.push_back(read_whole_file(path, true, 4, size) / 1e6);
+    read_cached.push_back(read_whole_file(path, false, 4, size) / 1e6);
     auto syncs = small_sync_ms(path, smoke ? 20 : 500);
     p50.push_back(percentile(syncs, 0.5));
     p99.push_back(percentile(syncs, 0.99));
@@ -108,6 +139,10 @@ inline void disk_bounds(const std::string& directory, bool smoke, std::size_t ro
   out.add("disk_direct_mb_per_second", "disk: direct, 4 MiB pieces one by one, fdatasync", direct, "MB/s");
   out.add("disk_direct_4_mb_per_second", "disk: direct, four pieces at once, fdatasync", direct_four, "MB/s");
   out.add("disk_buffered_mb_per_second", "disk: through the page cache, fdatasync", buffered, "MB/s");
+  out.add("disk_read_4_mb_per_second", "disk: direct reads, four pieces at once", read_four, "MB/s");
+  out.add("disk_read_cached_mb_per_second", "disk: reads through an empty page cache, four at once", read_cached, "MB/s");
+  out.more()["disk_write_bytes_per_second"] = of(direct_four).median * 1e6;
+  out.more()["disk_read_bytes_per_second"] = of(read_four).median * 1e6;
   out.add("disk_small_sync_p50_ms", "disk: 4 KiB and fdatasync, p50", p50, "ms");
   out.add("disk_small_sync_p99_ms", "disk: 4 KiB and fdatasync, p99", p99, "ms");
 }

@@ -1,7 +1,8 @@
 """One large random file in and out, with mutant and with its peers, in turn within every round.
 
 Whole commands are timed, from process start to exit. What mutant puts is durable when it returns, and so is a file that it
-gets; every peer is followed by a sync of the file system, timed with it. Every copy is compared with the source.
+gets; every peer is followed by a sync of the file system, timed with it. Every copy is compared with the source. A first
+round is not counted. "cold": nothing of what the peer keeps is in the page cache.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import os
 import time
 
 from peers import PEERS, Mutant
-from tools import Failed, output, sync_seconds
+from tools import Failed, drop_cached, file_system, output, sync_seconds
 
 
 def digest(path):
@@ -29,7 +30,7 @@ def make_file(path, size):
         os.fsync(f.fileno())
 
 
-TARGETS = {("rclone", "put"): 5, ("rclone", "get"): 1.8, ("restic", "put"): 7, ("restic", "get"): 6}
+TARGETS = {("rclone", "put"): 7, ("rclone", "get"): 2.5, ("restic", "put"): 6, ("restic", "get"): 4}
 
 
 class Rows(dict):
@@ -45,13 +46,15 @@ def one_round(peer, source, want, directory, rows):
     sync_seconds(directory)
     took = peer.put(source)
     rows.note(peer, "put", took if peer.durable else took + sync_seconds(directory))
-    for what in ("get", "show"):
+    for what in ("get", "show", "cold"):
         peer.reopen()
         if os.path.exists(out):
             os.remove(out)
         sync_seconds(directory)
-        if what == "show":
-            rows.note(peer, "show", peer.show())
+        if what == "cold":
+            drop_cached(peer.directory)
+        if what != "get":
+            rows.note(peer, what, peer.show())
             continue
         took = peer.get(out)
         rows.note(peer, "get unsynced", took)
@@ -60,11 +63,11 @@ def one_round(peer, source, want, directory, rows):
             raise Failed(f"{peer.name}: the copy differs from the source")
 
 
-def bounds(program, rows):
-    """The rates of sealing, opening and writing in this very round."""
-    now = json.loads(output([program, "--json", "--rounds", "1"]))
-    rows.setdefault(("bound", "seal"), []).append(now["seal_bytes_per_second"])
-    rows.setdefault(("bound", "open"), []).append(now["open_bytes_per_second"])
+def bounds(program, directory, rows):
+    """The rates of sealing, opening, and of the disk past the page cache in this very round."""
+    now = json.loads(output([program, "--json", "--rounds", "1", "--only", "crypto,disk", "--directory", directory]))
+    for what, key in (("seal", "seal"), ("open", "open"), ("disk write", "disk_write"), ("disk read", "disk_read")):
+        rows.setdefault(("bound", what), []).append(now[key + "_bytes_per_second"])
 
 
 def write_plain(source, directory, rows):
@@ -83,7 +86,7 @@ def write_plain(source, directory, rows):
 def tell(rows, names, size, figures):
     rate = {key: [size / t for t in v] for key, v in rows.items() if key[0] != "bound"}
     what = {"put": "put, durable", "get": "get to a file, durable", "get unsynced": "get to a file, not synced",
-            "show": "get to /dev/null"}
+            "show": "get to /dev/null, warm", "cold": "get to /dev/null, cold"}
     for name in names:
         for key, words in what.items():
             if key == "get unsynced" and name == "mutant":
@@ -98,10 +101,14 @@ def tell(rows, names, size, figures):
     figures.add("bound: sealing on all cores", [v / 1e6 for v in seal], "MB/s")
     figures.add("bound: opening on all cores", [v / 1e6 for v in opening], "MB/s")
     figures.add("bound: writing the same bytes, synced", [size / t / 1e6 for t in rows["bound", "write"]], "MB/s")
-    figures.ratio("mutant put as part of sealing", rate["mutant", "put"], seal, 0.85)
-    figures.ratio("mutant get to /dev/null as part of opening", rate["mutant", "show"], opening, 0.85)
-    figures.ratio("mutant get to a file as part of opening plus writing", rate["mutant", "get"], [size / t for t in writing],
-                  0.85)
+    disk_write, disk_read = rows["bound", "disk write"], rows["bound", "disk read"]
+    figures.add("bound: the disk, direct writes, synced", [v / 1e6 for v in disk_write], "MB/s")
+    figures.add("bound: the disk, direct reads", [v / 1e6 for v in disk_read], "MB/s")
+    figures.ratio("mutant put as part of sealing", rate["mutant", "put"], seal, 0.65)
+    figures.ratio("mutant put as part of the disk", rate["mutant", "put"], disk_write)
+    figures.ratio("mutant get to /dev/null, warm, as part of opening", rate["mutant", "show"], opening, 0.40)
+    figures.ratio("mutant get to /dev/null, cold, as part of the disk", rate["mutant", "cold"], disk_read, 0.85)
+    figures.ratio("mutant get to a file as part of opening plus writing", rate["mutant", "get"], [size / t for t in writing])
 
 
 def compare(options, directory, figures, lock):
@@ -120,14 +127,18 @@ def compare(options, directory, figures, lock):
     make_file(source, size)
     want = digest(source)
     rows = Rows()
+    figures.say(file_system(directory))
     try:
+        with lock():
+            for peer in peers:
+                one_round(peer, source, want, directory, Rows())
         for r in range(options.rounds):
             order = peers[r % len(peers):] + peers[:r % len(peers)]  # nobody always comes after the same one
             for peer in order:
                 with lock():
                     one_round(peer, source, want, directory, rows)
             with lock():
-                bounds(options.bounds, rows)
+                bounds(options.bounds, directory, rows)
                 write_plain(source, directory, rows)
             figures.say(f"  round {r + 1}: " + ", ".join(f"{n} {w} {v[-1]:.2f}" for (n, w), v in rows.items()
                                                          if n != "bound" and w != "get unsynced"))

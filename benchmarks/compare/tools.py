@@ -39,6 +39,31 @@ def sync_seconds(directory):
     return run(["sync", "-f", directory])
 
 
+def drop_cached(directory):
+    """Nothing of the files below is in the page cache afterwards; what else is there stays. No root is needed for that."""
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(parent, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                with open(path, "rb") as f:
+                    os.fsync(f.fileno())
+                    os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def file_system(directory):
+    """Its kind, and whether it takes direct I/O: what a disk's figures mean depends on it."""
+    kind = output(["stat", "-f", "-c", "%T", directory]).strip()
+    probe = os.path.join(directory, "direct")
+    try:
+        os.close(os.open(probe, os.O_CREAT | os.O_RDWR | os.O_DIRECT, 0o600))
+        direct = "takes direct I/O"
+    except OSError:
+        direct = "refuses direct I/O"
+    if os.path.exists(probe):
+        os.remove(probe)
+    return f"{directory} is on {kind}, which {direct}"
+
+
 def install(packages):
     """From Debian, if they are missing and this is root."""
     missing = [p for p in packages if subprocess.run(["dpkg", "-s", p], capture_output=True).returncode != 0]
