@@ -290,6 +290,26 @@ result<void> create_identity_file(const std::string& path, const seed& owner, st
   return write_new_file(path, content.value);
 }
 
+result<void> install_identity_file(const std::string& path, std::string_view text) {
+  if (auto good = inspect_identity(text); !good)
+    return fail(good.error());
+  return write_new_file(path, text);
+}
+
+result<void> replace_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
+                                   passphrase_cost cost) {
+  auto text = encode_identity(owner, passphrase, cost);
+  if (!text)
+    return fail(std::move(text).error());
+  secret_text content(std::move(*text));
+  auto file = replacement_file::create(path, 0600);
+  if (!file)
+    return fail(file.error());
+  if (auto written = write_all_at(file->descriptor(), 0, as_byte_view(content.value), path); !written)
+    return written;
+  return file->commit(content.value.size());
+}
+
 result<std::string> read_identity_file(const std::string& path) {
   // Not blocking: opening a pipe would wait for its other end.
   unique_fd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));

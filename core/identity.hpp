@@ -36,6 +36,11 @@ result<seed> decode_identity(std::string_view text, std::string_view passphrase)
 // user (root is no exception), or its mode lets others read it (says the chmod to run).
 result<void> create_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
                                   passphrase_cost cost = {});
+// Another one's text, as it is: under the passphrase that it has.
+result<void> install_identity_file(const std::string& path, std::string_view text);
+// The file that is there gets another passphrase, in one step: whatever happens it is the old one or the new one.
+result<void> replace_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
+                                   passphrase_cost cost = {});
 result<std::string> read_identity_file(const std::string& path);
 
 }  // namespace mutant

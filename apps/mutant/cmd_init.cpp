@@ -1,34 +1,32 @@
 // mutant init: makes an identity and a store.
-#include <unistd.h>
-
 #include "apps/mutant/commands.hpp"
+#include "core/identity.hpp"
 
 namespace mutant::cli {
 
 namespace {
 
-// Whoever sits at a terminal is asked for a passphrase.
-result<passphrase> passphrase_for_init(const context& c) {
-  auto given = given_passphrase(c.options.passphrase_file);
-  if (!given)
-    return fail(given.error());
-  if (*given)
-    return std::move(**given);
-  if (::isatty(STDIN_FILENO) != 1)
-    return passphrase();
-  return ask_new_passphrase();
+// With the seed that the words from standard input are.
+result<seed> take_identity(context& c, std::string_view passphrase_text) {
+  auto owner = read_seed_words(c);
+  if (!owner)
+    return owner;
+  if (auto made = create_identity_file(c.where.identity, *owner, passphrase_text); !made)
+    return fail(made.error());
+  c.out.note("the identity of these words is at " + c.where.identity);
+  return owner;
 }
 
-int run_init(context& c) {
+int run_init(context& c, bool from_words) {
   auto failed = [&](const error& e) { return c.out.failed("init", e); };
   if (auto ready = prepare_places(c.where); !ready)
     return failed(ready.error());
   if (identity_exists(c.where))
     return failed({errc::key_exists, "there is an identity at " + c.where.identity + " already; it is left as it is"});
-  auto word = passphrase_for_init(c);
+  auto word = new_passphrase(c.options.passphrase_file);
   if (!word)
     return failed(word.error());
-  auto owner = make_identity(c, word->text());
+  auto owner = from_words ? take_identity(c, word->text()) : make_identity(c, word->text());
   if (!owner)
     return failed(owner.error());
   if (auto opened = open_store(c, *owner, true); !opened)
@@ -46,7 +44,10 @@ int run_init(context& c) {
 }  // namespace
 
 command add_init(CLI::App& root, const arguments&) {
-  return {root.add_subcommand("init", "Make an identity and a store"), run_init};
+  auto* parser = root.add_subcommand("init", "Make an identity and a store");
+  auto from_words = std::make_shared<bool>(false);
+  parser->add_flag("--from-words", *from_words, "The identity of the 24 words on standard input (see identity words)");
+  return {parser, [from_words](context& c) { return run_init(c, *from_words); }};
 }
 
 }  // namespace mutant::cli

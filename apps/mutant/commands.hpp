@@ -19,6 +19,7 @@ struct command {
 };
 
 // `words` outlives the command.
+command add_identity(CLI::App& root, const arguments& words);
 command add_init(CLI::App& root, const arguments& words);
 command add_put(CLI::App& root, const arguments& words);
 command add_get(CLI::App& root, const arguments& words);

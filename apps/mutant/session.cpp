@@ -7,6 +7,7 @@
 
 #include "actors/folders.hpp"
 #include "core/identity.hpp"
+#include "core/seed_words.hpp"
 
 namespace mutant::cli {
 
@@ -22,23 +23,19 @@ bool may_write_directory(const std::string& directory) {
 
 }  // namespace
 
-result<seed> load_identity(const context& c) {
-  const auto& path = c.where.identity;
-  auto text = read_identity_file(path);
-  if (!text)
-    return fail(text.error());
+result<seed> open_identity(const std::string& text, const std::string& path, const std::string& passphrase_file) {
   auto explained = [&](error e) {
     e.message += " (" + path + ")";
     if (e.code == errc::corrupt_record)
       e.message += "; restore it from a copy: without it the values cannot be read";
     return fail(std::move(e));
   };
-  auto kind = inspect_identity(*text);
+  auto kind = inspect_identity(text);
   if (!kind)
     return explained(kind.error());
   passphrase word;
   if (kind->needs_passphrase) {
-    auto given = given_passphrase(c.options.passphrase_file);
+    auto given = given_passphrase(passphrase_file);
     if (!given)
       return fail(given.error());
     if (!*given) {
@@ -49,11 +46,46 @@ result<seed> load_identity(const context& c) {
     }
     word = std::move(**given);
   }
-  auto owner = decode_identity(*text, word.text());
+  auto owner = decode_identity(text, word.text());
+  return owner ? owner : explained(owner.error());
+}
+
+result<seed> load_identity(const context& c) {
+  auto text = read_identity_file(c.where.identity);
+  if (!text)
+    return fail(text.error());
+  auto owner = open_identity(*text, c.where.identity, c.options.passphrase_file);
   wipe(std::as_writable_bytes(std::span(*text)));
-  if (!owner)
-    return explained(owner.error());
   return owner;
+}
+
+result<seed> read_seed_words(const context& c) {
+  if (::isatty(STDIN_FILENO) == 1)
+    c.out.note("the 24 words, please; end them with Ctrl-D on a line of its own");
+  std::string text(4096, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const auto got = ::read(STDIN_FILENO, text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return fail(errno_error(errno, "reading the words from standard input"));
+    if (got == 0)
+      break;
+    size += static_cast<std::size_t>(got);
+  }
+  auto owner = seed_of_words(std::string_view(text).substr(0, size));
+  wipe(std::as_writable_bytes(std::span(text)));
+  return owner;
+}
+
+result<passphrase> new_passphrase(const std::string& file) {
+  auto given = given_passphrase(file);
+  if (!given)
+    return fail(given.error());
+  if (*given)
+    return std::move(**given);
+  return ::isatty(STDIN_FILENO) == 1 ? ask_new_passphrase() : passphrase();
 }
 
 void warn_of_plain_nodes(const console& out, const store_url& store) {
@@ -73,7 +105,8 @@ result<void> open_store(context& c, const seed& owner, bool create) {
   options.store.accept_rollback = c.accept_rollback;
   options.store.compress = c.compress;
   options.store.small_bytes = small_file_bytes;
-  options.store.cache_directory = cache_directory(c);
+  if (!c.anew)
+    options.store.cache_directory = cache_directory(c);
   options.store.index.salvage = c.salvage;
   options.store.any_file_system = c.options.any_file_system;
   options.store.decoders = c.where.threads;

@@ -19,6 +19,7 @@ struct context {
   global_options options;
   places where;
   bool accept_rollback = false;     // before it is opened
+  bool anew = false;                // likewise: what is remembered of the index is left aside
   bool salvage = false;             // likewise: only for commands that look
   compression compress;             // before it is opened
   std::unique_ptr<client> store;    // once it is open
@@ -34,8 +35,14 @@ result<void> open_for_writing(context& c);
 
 // The identity, asking for its passphrase if it has one. key_not_found: there is none.
 result<seed> load_identity(const context& c);
+// Another one's text, with its passphrase from `passphrase_file`, the environment or the terminal. `path` is for messages.
+result<seed> open_identity(const std::string& text, const std::string& path, const std::string& passphrase_file);
 // A new identity, in its file. `given`: its passphrase; empty: none. key_exists: there is one already.
 result<seed> make_identity(context& c, std::string_view given);
+// 24 words from standard input; asked for, at a terminal.
+result<seed> read_seed_words(const context& c);
+// The passphrase for something new: given, or asked for at a terminal; otherwise none.
+result<passphrase> new_passphrase(const std::string& file);
 // Opens the store with this identity. `create`: make a local store that is not there.
 result<void> open_store(context& c, const seed& owner, bool create);
 
