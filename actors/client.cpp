@@ -212,6 +212,50 @@ result<get_result> client::get_descriptor(std::string key, int descriptor, std::
   return out;
 }
 
+result<check_result> client::check(std::string key, const std::string& against) {
+  check_request request;
+  request.key = std::move(key);
+  if (!against.empty()) {
+    auto file = open_path(against, O_RDONLY);
+    if (!file)
+      return fail(file.error());
+    request.against = *file;
+  }
+  return parts_->operate<check_result>(check_atom_v, std::move(request), {});
+}
+
+result<put_result> client::repair(std::string key, const std::string& from, const put_settings& settings) {
+  auto file = open_path(from, O_RDONLY);
+  struct stat s {};
+  if (!file || ::fstat((*file)->descriptor(), &s) != 0)
+    return fail(file ? errno_error(errno, "looking at " + from) : file.error());
+  auto found = check(key);
+  if (!found)
+    return fail(found.error());
+  if (found->bad.empty())
+    return put_result{found->size, found->version, 0, found->chunks, 0, found->size, false};
+  check_request proof;
+  proof.key = key;
+  proof.against = *file;
+  auto compared = parts_->operate<check_result>(check_atom_v, std::move(proof), {});
+  if (!compared)
+    return fail(compared.error());
+  if (compared->version != found->version)
+    return fail(errc::version_mismatch, "the value was replaced meanwhile");
+  if (!S_ISREG(s.st_mode) || static_cast<std::uint64_t>(s.st_size) != found->size)
+    return fail(errc::invalid_argument, from + " is not the same value: it has " + std::to_string(s.st_size) + " bytes, not "
+                                            + std::to_string(found->size));
+  if (!compared->bad.empty())
+    return fail(errc::invalid_argument, from + " is not the same value: it differs in bytes "
+                                            + std::to_string(compared->bad.front().offset) + " to "
+                                            + std::to_string(compared->bad.front().offset + compared->bad.front().length - 1));
+  auto how = settings;
+  how.if_version = found->version;
+  how.verify = true;
+  how.attributes = found->attributes;
+  return parts_->put(std::move(key), file_source{*file, from}, how);
+}
+
 result<void> client::remove(std::string key, std::optional<std::uint64_t> if_version, bool wipe) {
   auto out = parts_->call<done>(remove_atom_v, remove_request{std::move(key), if_version, wipe});
   if (!out)

@@ -67,6 +67,12 @@ class client {
   result<get_result> get_file(std::string key, const std::string& path, const get_settings& settings = {});
   result<get_result> get_descriptor(std::string key, int descriptor, std::string name, const get_settings& settings = {});
 
+  // What is wrong with the value; with a file, where that differs from it.
+  result<check_result> check(std::string key, const std::string& against = {});
+  // The file's bytes in place of what is damaged of the value, which stays all else that it is. invalid_argument: the file is
+  // not the same value. Nothing is written if nothing is damaged.
+  result<put_result> repair(std::string key, const std::string& from, const put_settings& settings = {});
+
   // Also drops an unfinished upload. wipe: the pads that became free are blanked.
   result<void> remove(std::string key, std::optional<std::uint64_t> if_version = std::nullopt, bool wipe = false);
   result<void> rename(std::string from, std::string to);

@@ -51,6 +51,11 @@ damage_memory_actor::behavior_type damage_memory(self_pointer self, damage_memor
   };
 }
 
+bool says_damaged(errc code) noexcept {
+  // unsupported: the record says that it is of another format.
+  return code == errc::decrypt_failed || code == errc::corrupt_record || code == errc::unsupported;
+}
+
 bool says_unreadable(errc code) noexcept {
   switch (code) {
     case errc::pad_not_found:

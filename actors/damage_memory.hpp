@@ -25,6 +25,10 @@ struct damage_memory_state {
 damage_memory_actor::behavior_type damage_memory(damage_memory_actor::stateful_pointer<damage_memory_state> self,
                                                  damage_memory_options options);
 
+// Whether this failure of opening a record says that its bytes are no good; another answer may have better ones.
+bool says_damaged(errc code) noexcept;
+constexpr unsigned max_refused_answers = 3;   // for one chunk, before it counts as lost
+
 // Whether this failure of reading a pad says that it cannot be read, rather than that the store cannot be asked.
 bool says_unreadable(errc code) noexcept;
 

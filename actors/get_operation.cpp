@@ -9,17 +9,6 @@
 
 namespace mutant {
 
-namespace {
-
-constexpr unsigned max_refused = 3;   // answers for one chunk that may be damaged before it counts as lost
-
-// unsupported: the record says that it is of another format.
-bool is_damage(errc code) noexcept {
-  return code == errc::decrypt_failed || code == errc::corrupt_record || code == errc::unsupported;
-}
-
-}  // namespace
-
 result<void> get_options::validate() const {
   if (!pads || !decoders || !writers)
     return fail(errc::invalid_argument, "a get needs pads, decoders and file writers");
@@ -157,7 +146,7 @@ void get_operation_state::open(std::uint64_t number, bytes record, unsigned refu
             if (over || a != attempt)
               return;
             auto e = from_caf(cause);
-            if (is_damage(e.code) && refused < max_refused)
+            if (says_damaged(e.code) && refused < max_refused_answers)
               return fetch(number, refused + 1);
             chunk_failed(number, e);
           });
@@ -232,7 +221,7 @@ void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
     case errc::pad_conflict: return value_moved(number, e);
     default: break;
   }
-  if (is_damage(e.code))
+  if (says_damaged(e.code))
     return fail_damaged(number, {errc::decrypt_failed, "chunk " + std::to_string(number) + " of the value, in pad "
                                                            + std::to_string((*value.chunks)[number].pad.number)
                                                            + ", is damaged: " + e.message});

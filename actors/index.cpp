@@ -498,6 +498,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         s->flush(promise);
         return promise->promise();
       },
+      [s](check_atom atom, check_request& request) { return s->pass_on<check_result>(atom, std::move(request)); },
       [s](remove_atom atom, remove_request& request) -> caf::result<done> {
         if (rules::is_reserved(request.key) && !request.reserved)
           return to_caf(rules::check_given_key(request.key).error());

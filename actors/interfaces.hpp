@@ -103,6 +103,7 @@ using file_writer_actor = caf::typed_actor<replies_to<push_atom, write_job>::wit
 using operations_actor = caf::typed_actor<
     replies_to<put_atom, put_request, index_actor>::with<put_result>,
     replies_to<get_atom, get_request, index_actor>::with<get_result>,
+    replies_to<check_atom, check_request, index_actor>::with<check_result>,
     replies_to<remove_atom, remove_request, index_actor>::with<done>,
     replies_to<stats_atom, index_actor>::with<store_stats>,
     replies_to<purge_atom, purge_request, index_actor>::with<purge_result>,
@@ -118,6 +119,8 @@ using small_puts_actor = caf::typed_actor<
 using value_store_actor = caf::typed_actor<
     replies_to<put_atom, put_request>::with<put_result>,
     replies_to<get_atom, get_request>::with<get_result>,
+    // What is wrong with a value is in the answer. key_not_found; errors of the store, that say nothing about the value
+    replies_to<check_atom, check_request>::with<check_result>,
     // key_not_found, version_mismatch
     replies_to<remove_atom, remove_request>::with<done>,
     replies_to<rename_atom, rename_request>::with<done>,

@@ -424,6 +424,32 @@ struct get_result {
   attribute_set attributes = {};
 };
 
+// Reads a value's chunks and holds them against the index; or, with a file, holds that against the index instead.
+struct check_request {
+  std::string key;
+  std::uint32_t share = check_all;           // of the chunks, by chance, in millionths
+  file_ptr against;                          // null: the chunks are read
+  operation_options options;
+  static constexpr std::uint32_t check_all = 1'000'000;
+};
+
+struct bad_chunk {
+  std::uint64_t number = 0;                  // in the value
+  std::uint64_t offset = 0;                  // of its first byte
+  std::uint32_t length = 0;                  // bytes
+  error what;
+};
+
+struct check_result {
+  std::uint64_t size = 0;
+  std::uint64_t version = 0;
+  attribute_set attributes;
+  std::uint64_t chunks = 0;                  // that the value has; 0: it lies in the index
+  std::uint64_t chunks_checked = 0;
+  std::uint64_t bytes_checked = 0;
+  std::vector<bad_chunk> bad;                // ascending
+};
+
 // Removes the value and an unfinished upload of the key.
 struct remove_request {
   std::string key;
@@ -553,6 +579,7 @@ CAF_ADD_ATOM(mutant, mutant, note_atom, "note")
 CAF_ADD_ATOM(mutant, mutant, assemble_atom, "assemble")
 CAF_ADD_ATOM(mutant, mutant, room_atom, "room")
 CAF_ADD_ATOM(mutant, mutant, trim_atom, "trim")
+CAF_ADD_ATOM(mutant, mutant, check_atom, "check")
 CAF_END_TYPE_ID_BLOCK(mutant)
 
 #define MUTANT_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(type)
@@ -611,6 +638,8 @@ MUTANT_LOCAL_MESSAGE(mutant::put_request)
 MUTANT_LOCAL_MESSAGE(mutant::put_result)
 MUTANT_LOCAL_MESSAGE(mutant::get_request)
 MUTANT_LOCAL_MESSAGE(mutant::get_result)
+MUTANT_LOCAL_MESSAGE(mutant::check_request)
+MUTANT_LOCAL_MESSAGE(mutant::check_result)
 MUTANT_LOCAL_MESSAGE(mutant::remove_request)
 MUTANT_LOCAL_MESSAGE(mutant::survey_request)
 MUTANT_LOCAL_MESSAGE(mutant::survey_page)

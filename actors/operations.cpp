@@ -130,6 +130,9 @@ operations_actor::behavior_type operations(self_pointer self, operations_options
       [self](get_atom atom, get_request& request, const index_actor& index) {
         return run<get_result>(self, get_operation, atom, request, index, self->state.options.get);
       },
+      [self](check_atom atom, check_request& request, const index_actor& index) {
+        return run<check_result>(self, check_operation, atom, request, index, self->state.options.check);
+      },
       [self](remove_atom, remove_request& request, const index_actor& index) -> caf::result<done> {
         auto promise = owe<done>(self);
         remove(self, std::move(request), index, promise, 4);

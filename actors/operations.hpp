@@ -1,13 +1,14 @@
 // Runs a store's operations: what takes more than a look into the index or one change of it.
 //
-// The index stands in front and passes such requests on to this actor, which spawns an actor for each put, get and purge; those
-// answer the asker themselves. It supervises the other parts of the store: when one of them is lost it ends itself with that
-// reason, and the index, which is linked to it, ends too.
+// The index stands in front and passes such requests on to this actor, which spawns an actor for each put, get, check and
+// purge; those answer the asker themselves. It supervises the other parts of the store: when one of them is lost it ends itself
+// with that reason, and the index, which is linked to it, ends too.
 #pragma once
 
 #include <map>
 #include <memory>
 
+#include "actors/check_operation.hpp"
 #include "actors/get_operation.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/purge_operation.hpp"
@@ -19,6 +20,7 @@ struct operations_options {
   // Their index is filled in for each operation.
   put_options put;
   get_options get;
+  check_options check;
   purge_options purge;
   std::size_t max_operations = 1024;    // at a time; `overloaded` beyond
   std::vector<caf::actor> supervised;   // end with this actor

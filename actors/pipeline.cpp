@@ -42,6 +42,10 @@ void pipeline::get(get_request request, std::uint64_t bytes, told<get_result> th
   start<get_result>(get_atom_v, std::move(request), bytes, std::move(then));
 }
 
+void pipeline::check(check_request request, std::uint64_t bytes, told<check_result> then) {
+  start<check_result>(check_atom_v, std::move(request), bytes, std::move(then));
+}
+
 void pipeline::remove(remove_request request, told<done> then) {
   start<done>(remove_atom_v, std::move(request), 0, std::move(then));
 }

@@ -32,6 +32,7 @@ class pipeline {
   // `bytes`: how much memory the call takes, at most.
   void put(put_request request, std::uint64_t bytes, told<put_result> then);
   void get(get_request request, std::uint64_t bytes, told<get_result> then);
+  void check(check_request request, std::uint64_t bytes, told<check_result> then);
   void remove(remove_request request, told<done> then);
   void finish();
 

@@ -154,6 +154,10 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   made.put.chunk_bytes = config.chunk_bytes;
   made.put.inline_bytes = config.inline_bytes;
   made.put.window = window;
+  made.check.pads = pads;
+  made.check.decoders = decoder_pool;
+  made.check.damage = damage;
+  made.check.window = window;
   made.get.writers = writers;
   made.get.window = config.window != 0 ? window : window + file_writers;
   if (auto valid = made.put.validate(); !valid)

@@ -26,6 +26,7 @@ command add_get(CLI::App& root, const arguments& words);
 command add_rm(CLI::App& root, const arguments& words);
 command add_mv(CLI::App& root, const arguments& words);
 command add_ls(CLI::App& root, const arguments& words);
+command add_check(CLI::App& root, const arguments& words);
 command add_du(CLI::App& root, const arguments& words);
 command add_stat(CLI::App& root, const arguments& words);
 command add_stats(CLI::App& root, const arguments& words);
