@@ -52,7 +52,7 @@ struct authentic {
   bytes plain;
   content_hash hash;   // of the payload
 };
-result<authentic> open_index_pad(const pad_keys& keys, std::uint64_t counter, const bytes& record, const std::string& what) {
+result<authentic> open_index_pad(const reading_keys& keys, std::uint64_t counter, const bytes& record, const std::string& what) {
   const auto verified = verify_record(record);
   auto plain = verified ? open_private(keys, counter, record) : result<bytes>(fail(verified.error()));
   if (plain)
@@ -72,9 +72,18 @@ result<T> named(result<T> decoded, const std::string& what) {
   return decoded;
 }
 
+error read_only() {
+  return {errc::access_denied, "this identity can read and cannot write"};
+}
+
+// Records that are to be written: a reader has no keys for that.
 template <class Job>
 auto sealing(self_pointer self) {
-  return [self](seal_atom, const Job& job) { return answer(self->state.seal(job)); };
+  return [self](seal_atom, const Job& job) -> decltype(answer(self->state.seal(job))) {
+    if (!self->state.options.keys->can_write())
+      return to_caf(read_only());
+    return answer(self->state.seal(job));
+  };
 }
 
 template <class Job>
@@ -164,6 +173,9 @@ result<fingerprint> decoder_state::compare(const compare_chunk_job& job) {
 }
 
 result<bytes> decoder_state::open(const open_chunk_job& job) const {
+  if (job.prove_writer)
+    if (auto signed_by_owner = verify_record(job.record); !signed_by_owner)
+      return fail(signed_by_owner.error());
   const auto size = plaintext_bytes_of(job.record);
   const auto keys = options.keys->data_at(job.what.address, job.what.pad.number);
   buffer plain(size);
@@ -186,7 +198,11 @@ result<bytes> decoder_state::open(const open_chunk_job& job) const {
   return std::move(plain).freeze().slice(job.skip, job.take);
 }
 
-address_list decoder_state::addresses(const address_job& job) const {
+result<address_list> decoder_state::addresses(const address_job& job) const {
+  if (job.space == pad_space::root)
+    return address_list(job.numbers.size(), options.keys->root_at().address);
+  if (!options.keys->can_write())
+    return fail(read_only());
   address_list out;
   out.reserve(job.numbers.size());
   for (auto number : job.numbers)
@@ -219,7 +235,7 @@ result<bytes> decoder_state::seal(const seal_root_job& job) const {
   return seal_private(options.keys->root(), job.counter, plain);
 }
 
-record_list decoder_state::seal(const seal_blank_job& job) const {
+result<record_list> decoder_state::seal(const seal_blank_job& job) const {
   record_list out;
   out.reserve(job.pads.size());
   for (const auto& pad : job.pads)
@@ -230,7 +246,11 @@ record_list decoder_state::seal(const seal_blank_job& job) const {
 result<opened_commit> decoder_state::open(const open_commit_job& job) const {
   const auto slot = slot_of(job.sequence, job.ring_slots);
   const auto what = "commit " + std::to_string(job.sequence) + " in log slot " + std::to_string(slot);
-  auto plain = open_index_pad(options.keys->log(slot), counter_of(job.sequence, job.ring_slots), job.record, what);
+  if (job.address == pad_address{} && !options.keys->can_write())
+    return fail(read_only());
+  const reading_keys keys = job.address == pad_address{} ? reading_keys(options.keys->log(slot))
+                                                         : options.keys->log_at(job.address, slot);
+  auto plain = open_index_pad(keys, counter_of(job.sequence, job.ring_slots), job.record, what);
   if (!plain)
     return fail(plain.error());
   auto decoded = named(decode_commit(plain->plain), what);
@@ -243,7 +263,7 @@ result<opened_commit> decoder_state::open(const open_commit_job& job) const {
 
 result<opened_part> decoder_state::open(const open_part_job& job) const {
   const auto what = "index snapshot part " + std::to_string(job.what.pad.number);
-  auto plain = open_index_pad(options.keys->part(job.what.pad.number), job.what.pad.counter, job.record, what);
+  auto plain = open_index_pad(options.keys->part_at(job.what.address, job.what.pad.number), job.what.pad.counter, job.record, what);
   if (!plain)
     return fail(plain.error());
   if (plain->hash != job.what.hash)
@@ -263,7 +283,7 @@ result<opened_root> decoder_state::open(const open_root_job& job) const {
     return fail(errc::unsupported, "the index root: " + header.error().message);
   if (!header)
     return fail(errc::index_corrupt, "the index root is damaged: " + header.error().message);
-  auto plain = open_index_pad(options.keys->root(), header->counter, job.record, "the index root");
+  auto plain = open_index_pad(options.keys->root_at(), header->counter, job.record, "the index root");
   if (!plain)
     return fail(errc::index_corrupt, plain.error().message + ". Nothing was written. Restore the store from a copy");
   auto decoded = named(decode_root(plain->plain), "the index root");
@@ -335,11 +355,11 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
         return std::move(out).freeze();
       },
       opening<open_chunk_job>(self),
-      [self](address_atom, const address_job& job) { return self->state.addresses(job); },
+      [self](address_atom, const address_job& job) { return answer(self->state.addresses(job)); },
       sealing<seal_commit_job>(self),
       sealing<seal_part_job>(self),
       sealing<seal_root_job>(self),
-      [self](seal_atom, const seal_blank_job& job) { return self->state.seal(job); },
+      sealing<seal_blank_job>(self),
       opening<open_commit_job>(self),
       opening<open_part_job>(self),
       opening<open_root_job>(self),
@@ -359,7 +379,7 @@ decoder_actor::behavior_type decoder(self_pointer self, decoder_options options)
       },
       opening<open_cache_job>(self),
       opening<read_cache_job>(self),
-      sealing<save_cache_job>(self),
+      [self](seal_atom, const save_cache_job& job) { return answer(self->state.seal(job)); },
       [self](note_atom, const note_damage_job& job) { return answer(self->state.note(job)); },
       opening<read_damage_job>(self),
   };

@@ -30,14 +30,14 @@ struct decoder_state {
   result<sealed_list> seal(const seal_list& jobs);
   result<fingerprint> compare(const compare_chunk_job& job);
   result<bytes> open(const open_chunk_job& job) const;
-  address_list addresses(const address_job& job) const;
+  result<address_list> addresses(const address_job& job) const;
   result<opened_commit> open(const open_commit_job& job) const;
   result<opened_part> open(const open_part_job& job) const;
   result<opened_root> open(const open_root_job& job) const;
   result<bytes> seal(const seal_commit_job& job) const;
   result<bytes> seal(const seal_part_job& job) const;
   result<bytes> seal(const seal_root_job& job) const;
-  record_list seal(const seal_blank_job& job) const;
+  result<record_list> seal(const seal_blank_job& job) const;
   result<opened_cache> open(const open_cache_job& job) const;
   result<opened_part> open(const read_cache_job& job) const;
   result<done> seal(const save_cache_job& job) const;

@@ -39,6 +39,7 @@ void get_operation_state::plan(found&& there) {
     return fail_with({errc::key_not_found,
                       there.pending ? "the key has only an unfinished upload; put it again to finish it" : "no such key"});
   value = std::move(*there.complete);
+  shared = there.shared;
   pin = there.pin;
   if (request.offset > value.size || (request.length && *request.length > value.size - request.offset))
     return fail_with({errc::invalid_argument, "the range reaches beyond the value's " + std::to_string(value.size)
@@ -136,7 +137,7 @@ void get_operation_state::fetch(std::uint64_t number, unsigned refused) {
 void get_operation_state::open(std::uint64_t number, bytes record, unsigned refused) {
   const auto [skip, take] = wanted(number);
   self->request(options.decoders, caf::infinite, open_atom_v,
-                open_chunk_job{std::move(record), (*value.chunks)[number], skip, take})
+                open_chunk_job{std::move(record), (*value.chunks)[number], skip, take, shared})
       .then(
           [this, number, a = attempt](bytes& plaintext) {
             if (!over && a == attempt)

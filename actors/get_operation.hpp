@@ -71,6 +71,7 @@ struct get_operation_state {
   std::uint64_t attempt = 0;              // answers to an earlier attempt are passed over
 
   entry value;
+  bool shared = false;   // of the index that has it
   std::uint64_t pin = 0;
   std::uint64_t begin = 0;                // of the wanted range, bytes
   std::uint64_t finish_at = 0;            // its end

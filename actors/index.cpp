@@ -62,6 +62,7 @@ result<void> index_options::validate() const {
 
 found index_actor_state::find(const find_request& request, const caf::strong_actor_ptr& asking) {
   found out;
+  out.shared = known_root.shared;
   if (const auto* pending = data.find_upload(request.key))
     out.pending = std::make_shared<const upload>(*pending);
   const auto* complete = data.find(request.key);
@@ -203,8 +204,8 @@ caf::result<Out> index_actor_state::pass_on(Args&&... args) {
 // -- reservations --------------------------------------------------------------------------------------------------------
 
 result<pad_list> index_actor_state::reserve(std::uint32_t count, const caf::strong_actor_ptr& owner) {
-  if (options.salvage)
-    return fail(not_while_salvaging());
+  if (const auto why = only_read())
+    return fail(*why);
   if (count == 0 || count > max_reserved_at_once)
     return fail(errc::invalid_argument, "from 1 to 1024 pads can be reserved at once");
   pad_list out;
@@ -489,6 +490,13 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
           return to_caf(*s->failure);
         auto promise = owe<std::uint64_t>(s->self);
         s->purge_parts(dry_run, promise);
+        return promise->promise();
+      },
+      [s](share_atom) -> caf::result<done> {
+        if (s->failure)
+          return to_caf(*s->failure);
+        auto promise = owe<done>(s->self);
+        s->share(promise, s->self->clock().now() + s->options.timeout);
         return promise->promise();
       },
       [s](flush_atom) -> caf::result<done> {

@@ -33,6 +33,7 @@ struct index_options {
   std::size_t inline_bytes = 0;                          // values that are put and lie in the index: up to this size
   std::size_t small_bytes = 0;                           // values that are put and are for small_puts: up to this size
   writer_id writer{};          // random, unless a test says otherwise
+  bool reader = false;                                   // the decoders have keys to read only
   std::uint64_t ring_slots = default_ring_slots;         // of an index that this store creates
   std::size_t max_batch_bytes = 1u << 20;                // of one commit; a single request may be larger, up to one pad
   std::size_t max_batch_requests = 256;                  // of one commit: what bounds the time of applying it
@@ -157,7 +158,7 @@ struct index_actor_state {
   void take_parts(const intake_ptr& parts);
   void part_arrived(const intake_ptr& parts, std::size_t number, opened_part part);
   void load_parts(std::shared_ptr<const opened_root> from, std::size_t at);
-  void fetch_part(const intake_ptr& parts, std::size_t number, const part_ref& what, const pad_address& address,
+  void fetch_part(const intake_ptr& parts, std::size_t number, const part_ref& what,
                   std::uint64_t root_counter_then);
   void parts_loaded(const opened_root& from);
   void became_open();
@@ -188,6 +189,7 @@ struct index_actor_state {
   void commit_refused(const error& e);
   void give_up(waiting_commit& w, const error& e, bool doubt);
   void watch_queue();
+  void make_root(std::vector<pad_address> ring);
   bool needs_root() const;   // before the next commit can be written
   void refuse_waiting(const error& why);
   void after_apply(const std::vector<operation>& operations);
@@ -199,7 +201,7 @@ struct index_actor_state {
   // True: what was read up to this damage is what will be shown, or the cache's state is.
   bool salvage(const error& e);
   void open_for_salvage();
-  error not_while_salvaging() const;
+  std::optional<error> only_read() const;  // why nothing is written
 
   // -- index_snapshot.cpp ------------------------------------------------------------------------------------------------
   using root_written = std::function<void(result<void>)>;
@@ -269,7 +271,7 @@ struct index_actor_state {
   using chain_links = std::vector<chain_link>;
   struct link_walk;
   // Of commits first … last; nothing: the log does not go back that far any more. Every record is verified.
-  void read_links(std::uint64_t first, std::uint64_t last, std::uint64_t ring_slots,
+  void read_links(std::uint64_t first, std::uint64_t last, const root& of,
                   std::function<void(result<std::optional<chain_links>>)> then);
   void fetch_link(const std::shared_ptr<link_walk>& walk, const pad_address& address);
   // Whether the root shows less than was seen, or another history; then the index has failed.
@@ -288,6 +290,7 @@ struct index_actor_state {
   pad_list claim(const claim_request& request, const caf::strong_actor_ptr& owner);
   void hold(const pad_list& pads, const caf::strong_actor_ptr& owner);
   void purge_parts(bool dry_run, const owed<std::uint64_t>& promise, std::optional<caf::actor_clock::time_point> until = {});
+  void share(const owed<done>& promise, caf::actor_clock::time_point until);
   void look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run, const owed<std::uint64_t>& promise);
 
   // -- state -----------------------------------------------------------------------------------------------------------
@@ -333,7 +336,6 @@ struct index_actor_state {
   content_hash root_hash{};                     // of its payload
   unsigned fruitless_races = 0;                 // in a row: a commit was said to be there, and was not
   pad_address root_address{};
-  std::unordered_map<std::uint64_t, pad_address> slot_addresses;
 
   std::deque<waiting_commit> queue;
   std::vector<waiting_commit> in_flight;

@@ -49,29 +49,35 @@ struct index_actor_state::link_walk {
   }
 };
 
-void index_actor_state::read_links(std::uint64_t first, std::uint64_t last, std::uint64_t ring_slots,
+void index_actor_state::read_links(std::uint64_t first, std::uint64_t last, const root& of,
                                    std::function<void(result<std::optional<chain_links>>)> then) {
   if (last < first)
     return then(std::optional(chain_links()));
-  if (last - first >= ring_slots)
+  if (last - first >= of.ring_slots)
     return then(std::optional<chain_links>());
   auto walk = std::make_shared<link_walk>();
   walk->first = first;
-  walk->ring_slots = ring_slots;
+  walk->ring_slots = of.ring_slots;
   walk->links.resize(last - first + 1);
   walk->missing = walk->links.size();
   walk->then = std::move(then);
+  auto start = [this, walk](std::vector<pad_address> addresses) {
+    walk->addresses = std::move(addresses);
+    for (std::size_t i = 0; i < max_walk_window && walk->next < walk->addresses.size(); ++i)
+      fetch_link(walk, walk->addresses[walk->next]);
+  };
+  if (of.ring.slots) {
+    std::vector<pad_address> addresses;
+    for (auto n = first; n <= last; ++n)
+      addresses.push_back(of.slot_address(n));
+    return start(std::move(addresses));
+  }
   address_job job{pad_space::log, {}};
   for (auto n = first; n <= last; ++n)
-    job.numbers.push_back(slot_of(n, ring_slots));
+    job.numbers.push_back(slot_of(n, of.ring_slots));
   ask(self, options.decoders, options.timeout, address_atom_v, std::move(job))
-      .then(
-          [this, walk](address_list& addresses) {
-            walk->addresses = std::move(addresses);
-            for (std::size_t i = 0; i < max_walk_window && walk->next < walk->addresses.size(); ++i)
-              fetch_link(walk, walk->addresses[walk->next]);
-          },
-          [walk](caf::error& cause) { walk->finish(fail(from_caf(cause))); });
+      .then([start](address_list& addresses) { start(std::move(addresses)); },
+            [walk](caf::error& cause) { walk->finish(fail(from_caf(cause))); });
 }
 
 void index_actor_state::fetch_link(const std::shared_ptr<link_walk>& walk, const pad_address& address) {
@@ -95,9 +101,9 @@ void index_actor_state::fetch_link(const std::shared_ptr<link_walk>& walk, const
   };
   ask(self, options.pads, options.timeout, get_atom_v, pad_query{address})
       .then(
-          [this, walk, sequence, opened, refused](bytes& record) {
+          [this, walk, sequence, address, opened, refused](bytes& record) {
             ask(self, options.decoders, options.timeout, open_atom_v,
-                open_commit_job{std::move(record), sequence, walk->ring_slots})
+                open_commit_job{std::move(record), sequence, walk->ring_slots, address})
                 .then(opened, refused);
           },
           [walk](caf::error& cause) { walk->finish(fail(from_caf(cause))); });
@@ -126,7 +132,7 @@ void index_actor_state::prove_root(std::shared_ptr<const opened_root> from, std:
   const auto& root_there = from->what;
   if (root_there.sequence < seen.sequence)  // the log will lead there; only the root seen is surely of that history before
     return then(from->counter == seen.root_counter);
-  read_links(seen.sequence + 1, root_there.sequence, root_there.ring_slots,
+  read_links(seen.sequence + 1, root_there.sequence, root_there,
              [this, from, seen, then, g = generation](result<std::optional<chain_links>> links) {
                if (g != generation)
                  return;
@@ -176,7 +182,7 @@ void index_actor_state::check_last_seen(next_step then) {
   // Where the state came from the cache, and nothing was behind it, the store has shown none of it yet.
   if (data.sequence() != chain.first() || known_root.sequence >= seen.sequence)
     return passed();
-  read_links(seen.sequence, seen.sequence, known_root.ring_slots,
+  read_links(seen.sequence, seen.sequence, known_root,
              [this, seen, refuse, passed, g = generation](result<std::optional<chain_links>> links) {
                if (g != generation)
                  return;
@@ -225,7 +231,7 @@ void index_actor_state::check_position(const position& expected, const sync_repo
   if (const auto known = chain.at(expected.sequence))
     return judge(*known);
   // From the commit expected to the first that is known, link by link.
-  read_links(expected.sequence, chain.first(), known_root.ring_slots,
+  read_links(expected.sequence, chain.first(), known_root,
              [promise, judge, named, known = *chain.at(chain.first())](result<std::optional<chain_links>> links) {
                if (!links)
                  return void(promise->deliver(to_caf(links.error())));

@@ -95,6 +95,9 @@ void index_actor_state::open() {
       std::vector<std::uint64_t> commits = {1};
       if (cache.seen && cache.seen->sequence > 1)
         commits.push_back(cache.seen->sequence);
+      if (options.reader && !root_went_back(std::nullopt))
+        return fail_all({errc::index_corrupt, "the index root is missing, and this reader's identity was made when there was "
+                                              "one. Restore the store from a copy"});
       look_for_commits(std::move(commits), [this](bool found) {
         if (found)
           return root_is_missing();
@@ -184,7 +187,6 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
 }
 
 void index_actor_state::open_from(const opened_root& opened) {
-  slot_addresses.clear();
   forget_state();
   auto from = std::make_shared<const opened_root>(opened);
   prove_root(from, [this, from](bool proven) {
@@ -238,27 +240,14 @@ void index_actor_state::load_parts(std::shared_ptr<const opened_root> from, std:
     parts_loaded(*from);
   };
   auto parts = begin_intake(from->what.parts.size() - at, [this](const error& e) { fail_all(e); }, finish);
-  address_job job{pad_space::part, {}};
-  for (auto i = at; i < from->what.parts.size(); ++i)
-    job.numbers.push_back(from->what.parts[i].pad.number);
-  ask(self, options.decoders, options.timeout, address_atom_v, std::move(job))
-      .then(
-          [this, parts, from, at](address_list& addresses) {
-            if (!is_current(parts))
-              return;
-            parts->fetch = [this, from, at, addresses = std::move(addresses)](const intake_ptr& to, std::size_t i) {
-              fetch_part(to, i, from->what.parts[at + i], addresses[i], from->counter);
-            };
-            take_parts(parts);
-          },
-          [this, parts](caf::error& cause) {
-            if (is_current(parts))
-              fail_all(from_caf(cause));
-          });
+  parts->fetch = [this, from, at](const intake_ptr& to, std::size_t i) {
+    fetch_part(to, i, from->what.parts[at + i], from->counter);
+  };
+  take_parts(parts);
 }
 
 void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, const part_ref& what,
-                                   const pad_address& address, std::uint64_t root_counter_then) {
+                                   std::uint64_t root_counter_then) {
   // A part that is gone was replaced together with the root; if the root is still the same, it is lost.
   auto gone = [this, parts, name = what.pad.number, root_counter_then](const error& e) {
     if (!is_current(parts))
@@ -275,7 +264,7 @@ void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, 
                                          + ". Nothing was written. Restore the store from a copy"});
     });
   };
-  ask(self, options.pads, options.timeout, get_atom_v, pad_query{address})
+  ask(self, options.pads, options.timeout, get_atom_v, pad_query{what.address})
       .then(
           [this, parts, number, what, gone](bytes& record) {
             ask(self, options.decoders, options.timeout, open_atom_v, open_part_job{std::move(record), what})
@@ -323,27 +312,18 @@ void index_actor_state::became_open() {
 void index_actor_state::with_slot_addresses(std::uint64_t first, std::size_t count,
                                             std::function<void(std::vector<pad_address>)> then) {
   const auto slots = known_root.ring_slots != 0 ? known_root.ring_slots : options.ring_slots;
-  address_job missing{pad_space::log, {}};
+  std::vector<std::uint64_t> numbers;
   for (std::size_t i = 0; i < count; ++i)
-    if (auto slot = slot_of(first + i, slots); !slot_addresses.contains(slot))
-      missing.numbers.push_back(slot);
-  auto collect = [this, first, count, slots, then] {
+    numbers.push_back(slot_of(first + i, slots));
+  if (const auto& ring = known_root.ring.slots) {
     std::vector<pad_address> out;
-    for (std::size_t i = 0; i < count; ++i)
-      out.push_back(slot_addresses.at(slot_of(first + i, slots)));
-    then(std::move(out));
-  };
-  if (missing.numbers.empty())
-    return collect();
-  auto numbers = missing.numbers;
-  ask(self, options.decoders, options.timeout, address_atom_v, std::move(missing))
-      .then(
-          [this, numbers, collect](address_list& addresses) {
-            for (std::size_t i = 0; i < numbers.size(); ++i)
-              slot_addresses[numbers[i]] = addresses[i];
-            collect();
-          },
-          [this](caf::error& cause) { fail_all(from_caf(cause)); });
+    for (const auto slot : numbers)
+      out.push_back((*ring)[slot]);
+    return then(std::move(out));
+  }
+  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, std::move(numbers)})
+      .then([then](address_list& addresses) { then(std::move(addresses)); },
+            [this](caf::error& cause) { fail_all(from_caf(cause)); });
 }
 
 // A sync is answered by a read that began after it.
@@ -438,7 +418,7 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
   for (std::size_t i = 0; i < present; ++i) {
     log_bytes_since_root += records[i]->size();
     ask(self, options.decoders, options.timeout, open_atom_v,
-                  open_commit_job{std::move(*records[i]), first + i, slots})
+        open_commit_job{std::move(*records[i]), first + i, slots, known_root.slot_address(first + i)})
         .then(
             [this, decoded, left, i, all, later, window, then, at_end](opened_commit& opened) {
               (*decoded)[i] = std::move(opened);
@@ -479,7 +459,8 @@ void index_actor_state::check_end(std::uint64_t end, const std::optional<bytes>&
 }
 
 void index_actor_state::check_slot(const bytes& record, std::uint64_t sequence, next_step then) {
-  ask(self, options.decoders, options.timeout, open_atom_v, open_commit_job{record, sequence, known_root.ring_slots})
+  ask(self, options.decoders, options.timeout, open_atom_v, 
+      open_commit_job{record, sequence, known_root.ring_slots, known_root.slot_address(sequence)})
       .then([then](opened_commit&) { then(); },
             [this, sequence](caf::error& cause) { fail_all(damaged_commit(sequence, from_caf(cause))); });
 }
@@ -612,8 +593,8 @@ void index_actor_state::add_to_queue(commit_request request, commit_answer answe
     std::erase_if(w.pads, [&](const pad_ref& pad) { return at->second.reserved.erase(pad.number) == 0; });
   else
     w.pads.clear();
-  if (options.salvage)
-    return give_up(w, not_while_salvaging(), false);
+  if (const auto why = only_read())
+    return give_up(w, *why, false);
   if (w.request.operations.empty())
     return give_up(w, {errc::invalid_argument, "a commit needs at least one operation"}, false);
   if (size > max_plaintext_bytes)
@@ -683,26 +664,33 @@ void index_actor_state::pump() {
       incoming = {};
       return open();
     }
-    root first;
-    first.ring_slots = options.ring_slots;
-    return replace_root(std::move(first), [this](result<void> made) {
-      writing = false;
-      if (made)
-        return;
-      if (made.error().code == errc::pad_conflict) {
-        reload_wanted = true;
-        return;
-      }
-      auto refused = std::move(queue);
-      queue.clear();
-      for (auto& w : refused)
-        give_up(w, made.error(), false);
+    return with_slot_addresses(0, options.ring_slots, [this](std::vector<pad_address> ring) {
+      make_root(std::move(ring));
     });
   }
   if (needs_root())
     return snapshot_if_due();  // the slot still holds a commit that no root covers; pump is called when one does
   if (!gathering())
     write_commit();
+}
+
+void index_actor_state::make_root(std::vector<pad_address> ring) {
+  root first;
+  first.ring_slots = ring.size();
+  first.ring.slots = std::make_shared<const std::vector<pad_address>>(std::move(ring));
+  replace_root(std::move(first), [this](result<void> made) {
+    writing = false;
+    if (made)
+      return;
+    if (made.error().code == errc::pad_conflict) {
+      reload_wanted = true;
+      return;
+    }
+    auto refused = std::move(queue);
+    queue.clear();
+    for (auto& w : refused)
+      give_up(w, made.error(), false);
+  });
 }
 
 // Clients that put one value after another send the next when the last is answered. A commit that began at once would hold

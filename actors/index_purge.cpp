@@ -52,8 +52,8 @@ pad_list index_actor_state::claim(const claim_request& request, const caf::stron
 // root write fail, and no root after this one names anything new below its parts_floor: so what it does not name, none will.
 void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& promise,
                                     std::optional<caf::actor_clock::time_point> until) {
-  if (options.salvage)
-    return promise->deliver(to_caf(not_while_salvaging()));
+  if (const auto why = only_read())
+    return promise->deliver(to_caf(*why));
   if (!until)
     until = self->clock().now() + options.timeout;
   if (!is_open || writing || reload_wanted || root_busy || delta_running || compacting) {
@@ -101,6 +101,34 @@ void index_actor_state::purge_parts(bool dry_run, const owed<std::uint64_t>& pro
   replace_root(std::move(fence), replaced_or_not, [promise](const error& late) { promise->deliver(to_caf(late)); });
 }
 
+void index_actor_state::share(const owed<done>& promise, caf::actor_clock::time_point until) {
+  if (const auto why = failure ? failure : only_read())
+    return promise->deliver(to_caf(*why));
+  if (!is_open || writing || reload_wanted || root_busy) {
+    if (root_trouble || self->clock().now() >= until)
+      return promise->deliver(
+          to_caf(root_trouble.value_or(error{errc::timeout, "the index was busy for too long; nothing was changed"})));
+    self->delayed_send(self, options.retry_pause, deferred{[this, promise, until] { share(promise, until); }});
+    return;
+  }
+  if (root_counter == 0)
+    return promise->deliver(to_caf({errc::key_not_found, "nothing is stored yet: there is nothing to share"}));
+  if (known_root.shared)
+    return promise->deliver(done{});
+  auto next = known_root;
+  next.shared = true;
+  auto replaced_or_not = [this, promise, until](result<void> replaced) {
+    if (!promise->promise().pending())
+      return;  // it came too late
+    if (replaced)
+      return promise->deliver(done{});
+    if (replaced.error().code == errc::pad_conflict)
+      return share(promise, until);  // another writer's root came first
+    promise->deliver(to_caf(replaced.error()));
+  };
+  replace_root(std::move(next), replaced_or_not, [promise](const error& late) { promise->deliver(to_caf(late)); });
+}
+
 // One after the other: this is never urgent.
 void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool dry_run, const owed<std::uint64_t>& promise) {
   struct walk {
@@ -126,7 +154,7 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
             [w, again](bytes& head) {
               // Only what the owner signed: a counter that was made up would make a number useless for good.
               if (auto header = verify_head(head, w->addresses[w->at]); header && header->counter < max_number)
-                w->found.push_back({{w->numbers[w->at], header->counter}, 0, 0, false, {}});
+                w->found.push_back({{w->numbers[w->at], header->counter}, 0, 0, false, {}, {}});
               ++w->at;
               (*again)();
             },

@@ -50,8 +50,12 @@ void index_actor_state::open_for_salvage() {
     step();
 }
 
-error index_actor_state::not_while_salvaging() const {
-  return {errc::access_denied, "a store that is salvaged is only read"};
+std::optional<error> index_actor_state::only_read() const {
+  if (options.salvage)
+    return error{errc::access_denied, "a store that is salvaged is only read"};
+  if (options.reader)
+    return error{errc::access_denied, "this identity is a reader's: it can read what the owner stores, and change nothing"};
+  return std::nullopt;
 }
 
 }  // namespace mutant

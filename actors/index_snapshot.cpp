@@ -25,7 +25,7 @@ void index_actor_state::snapshot_if_due() {
   if (is_open && !failure && !saving_cache && !options.cache_path.empty() && cache_is_due())
     save_cache(true, [](result<void>) {});  // the next flush tells what is wrong
   // A known root may be newer than our state: then that comes first, and no root of ours before.
-  if (!is_open || failure || reload_wanted || snapshots_paused || root_busy || delta_running || root_counter == 0)
+  if (!is_open || failure || options.reader || reload_wanted || snapshots_paused || root_busy || delta_running || root_counter == 0)
     return;
   if (compacting && compacting->complete)
     return finish_compaction();
@@ -222,7 +222,8 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
   ask(self, options.background, options.timeout, seal_atom_v, seal_part_job{part, number})
       .then(
           [=, this](bytes& record) {
-            const part_ref at{{number, 1}, sequence, plaintext_bytes_of(record), base, parse_header(record)->hash};
+            const auto header = parse_header(record);
+            const part_ref at{{number, 1}, sequence, plaintext_bytes_of(record), base, header->hash, header->address};
             ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
                 .then([then, at](done) { then(at); },
                       [=, this](caf::error& cause) {

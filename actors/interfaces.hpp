@@ -92,6 +92,9 @@ using index_actor = caf::typed_actor<
     replies_to<claim_atom, claim_request>::with<pad_list>,
     // Erases snapshot parts that no root names (bool: only count them). Answers how many there were.
     replies_to<purge_atom, bool>::with<std::uint64_t>,
+    // The root is to say that a reading secret was given away, and says so durably when this is answered: until then it must
+    // not be. key_not_found: nothing is stored yet.
+    replies_to<share_atom>::with<done>,
     // Answers when this machine's memory of the index is up to date, as far as that is worth its cost.
     replies_to<flush_atom>::with<done>>;
 

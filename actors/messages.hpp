@@ -142,6 +142,7 @@ struct open_chunk_job {
   chunk what;
   std::uint32_t skip = 0;               // bytes of the chunk to leave out at its front
   std::uint32_t take = 0;               // bytes wanted behind them
+  bool prove_writer = false;            // others can read, and could have made it: only the signature tells who did
 };
 
 enum class pad_space : std::uint8_t { root, log, part, data };
@@ -177,6 +178,7 @@ struct open_commit_job {
   bytes record;
   std::uint64_t sequence = 0;
   std::uint64_t ring_slots = 0;
+  pad_address address{};                // of its slot; zeros: to be derived, which takes an owner's keys
 };
 struct open_part_job {
   bytes record;
@@ -256,6 +258,7 @@ struct found {
   std::optional<entry> complete;
   std::shared_ptr<const upload> pending;
   std::uint64_t pin = 0;  // 0: nothing was pinned
+  bool shared = false;    // see root
   pad_list pads;          // reserved; none if the key has something, or if there was trouble, which reserve_atom tells
 };
 using key_list = std::vector<std::string>;
@@ -566,6 +569,7 @@ CAF_ADD_ATOM(mutant, mutant, list_atom, "list")
 CAF_ADD_ATOM(mutant, mutant, sync_atom, "sync")
 CAF_ADD_ATOM(mutant, mutant, flush_atom, "flush")
 CAF_ADD_ATOM(mutant, mutant, purge_atom, "purge")
+CAF_ADD_ATOM(mutant, mutant, share_atom, "share")
 CAF_ADD_ATOM(mutant, mutant, count_atom, "count")
 CAF_ADD_ATOM(mutant, mutant, claim_atom, "claim")
 CAF_ADD_ATOM(mutant, mutant, survey_atom, "survey")

@@ -43,6 +43,10 @@ std::size_t default_scheduler_threads() {
   return std::max(2u, std::thread::hardware_concurrency());
 }
 
+keyring keys_of(const store_config& config) {
+  return config.reader ? keyring(*config.reader) : keyring(config.owner);
+}
+
 // One pair of files for each owner and store: "<directory>/<owner>-<hash of the store's name>".
 std::string cache_path(const store_config& config) {
   // Where nothing can be written, what is there is still read: it tells a store that went back. Writing will say what is wrong.
@@ -53,7 +57,7 @@ std::string cache_path(const store_config& config) {
   if (auto url = parse_store_url(config.url); url && url->scheme == "local")
     name = "local:" + std::filesystem::weakly_canonical(url->path, failed).string();
   const auto id = hash_of(as_byte_view(name));
-  return config.cache_directory + "/" + keyring(config.owner).owner_name() + "-" + to_hex(byte_view(id).first(8));
+  return config.cache_directory + "/" + keys_of(config).owner_name() + "-" + to_hex(byte_view(id).first(8));
 }
 
 }  // namespace
@@ -125,7 +129,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   };
 
   config.worker.store = store;
-  decoder_options decode{make_secret<keyring>(config.owner), config.compress};
+  decoder_options decode{make_secret<keyring>(keys_of(config)), config.compress};
   if (auto valid = config.worker.validate(); !valid)
     return give_up(valid.error());
 
@@ -171,6 +175,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   auto small = start(system, small_puts, few);
   made.supervised.push_back(caf::actor_cast<caf::actor>(small));
 
+  config.index.reader = !decode.keys->can_write();
   config.index.accept_rollback = config.accept_rollback;
   config.index.inline_bytes = config.inline_bytes;
   config.index.pads = pads;

@@ -25,6 +25,7 @@ namespace mutant {
 
 struct store_config {
   seed owner;                          // every key comes from it
+  std::optional<reader_key> reader;    // instead of it: reads what the owner stores, and changes nothing
   std::string url = "memory:";         // where the pads lie; see core/store_url.hpp
   pad_store_actor pads;                // instead of url: a pad store that the caller keeps
   tls_files tls;                       // for cafs://

@@ -83,6 +83,19 @@ std::uint64_t random_u64() noexcept {
 
 keyring::keyring(const seed& owner)
     : reading_(derive(owner, reading_context, 0)), signing_(derive(owner, signing_context, 0)) {
+  root_ = root().address;
+  derive_fingerprint_key();
+}
+
+keyring::keyring(const reader_key& reader) : reading_(reader.reading), root_(reader.root), can_write_(false) {
+  derive_fingerprint_key();
+}
+
+reader_key keyring::for_readers() const {
+  return {reading_, root_};
+}
+
+void keyring::derive_fingerprint_key() {
   const auto material = derive(reading_, fingerprint_context, 0);
   // HighwayHash takes its key as four little-endian words; we run on little-endian machines only (see record.cpp).
   std::memcpy(fingerprint_key_.data(), material.value.data(), 32);
@@ -99,18 +112,24 @@ pad_keys keyring::derive_pad(const char* context, std::uint64_t number) const {
 pad_keys keyring::root() const { return derive_pad(root_context, 0); }
 pad_keys keyring::log(std::uint64_t slot) const { return derive_pad(log_context, slot); }
 pad_keys keyring::data(std::uint64_t number) const { return derive_pad(data_context, number); }
-reading_keys keyring::data_at(const pad_address& address, std::uint64_t number) const {
+pad_keys keyring::part(std::uint64_t number) const { return derive_pad(part_context, number); }
+
+reading_keys keyring::at(const pad_address& address, const char* context, std::uint64_t number) const {
   reading_keys keys;
   keys.address = address;
-  keys.encryption = derive(reading_, data_context, number);
+  keys.encryption = derive(reading_, context, number);
   return keys;
 }
-pad_keys keyring::part(std::uint64_t number) const { return derive_pad(part_context, number); }
+
+reading_keys keyring::root_at() const { return at(root_, root_context, 0); }
+reading_keys keyring::log_at(const pad_address& address, std::uint64_t slot) const { return at(address, log_context, slot); }
+reading_keys keyring::part_at(const pad_address& address, std::uint64_t n) const { return at(address, part_context, n); }
+reading_keys keyring::data_at(const pad_address& address, std::uint64_t n) const { return at(address, data_context, n); }
 
 aead_key keyring::cache_key() const { return derive(reading_, cache_context, 0); }
 
 std::string keyring::owner_name() const {
-  return short_name(root().address);
+  return short_name(root_);
 }
 
 fingerprint keyring::fingerprint_of(byte_view plaintext) const noexcept {

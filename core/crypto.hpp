@@ -63,16 +63,31 @@ struct pad_keys : reading_keys {
   secret<64> signing;  // libsodium's form: seed, then public key
 };
 
-// Everything that one owner's seed gives. Copyable, 96 bytes.
+// What it takes to read everything that an owner keeps, and to write nothing: the reading secret, and where the root lies.
+struct reader_key {
+  secret<32> reading;
+  pad_address root{};
+};
+
+// Everything that one owner's seed gives, or what a reader's key does. Copyable.
 class keyring {
  public:
   explicit keyring(const seed& owner);
+  explicit keyring(const reader_key& reader);
+
+  // False: a reader's. Then the functions that give pad_keys must not be called.
+  bool can_write() const noexcept { return can_write_; }
+  reader_key for_readers() const;
+
+  // Of pads whose addresses are known, which spares deriving them (20 us), and is all that a reader can do.
+  reading_keys root_at() const;
+  reading_keys log_at(const pad_address& address, std::uint64_t slot) const;
+  reading_keys part_at(const pad_address& address, std::uint64_t number) const;
+  reading_keys data_at(const pad_address& address, std::uint64_t number) const;
 
   pad_keys root() const;
   pad_keys log(std::uint64_t slot) const;      // slot of the ring, see index/log
   pad_keys data(std::uint64_t number) const;   // a chunk of a value
-  // Of a data pad whose address has been derived before: that is what costs.
-  reading_keys data_at(const pad_address& address, std::uint64_t number) const;
   pad_keys part(std::uint64_t number) const;   // a part of an index snapshot
   // For files that never leave this machine (the index cache).
   aead_key cache_key() const;
@@ -83,9 +98,13 @@ class keyring {
 
  private:
   pad_keys derive_pad(const char* context, std::uint64_t number) const;
+  reading_keys at(const pad_address& address, const char* context, std::uint64_t number) const;
+  void derive_fingerprint_key();
 
   secret<32> reading_;
   secret<32> signing_;
+  pad_address root_{};
+  bool can_write_ = true;
   alignas(32) std::array<std::uint64_t, 4> fingerprint_key_{};
 };
 

@@ -25,7 +25,7 @@ constexpr std::size_t max_attribute_bytes = 8192;    // names and contents of on
 
 constexpr std::uint64_t default_ring_slots = 1024;
 constexpr std::uint64_t min_ring_slots = 4;
-constexpr std::uint64_t max_ring_slots = 1u << 20;
+constexpr std::uint64_t max_ring_slots = 1u << 16;      // a root lists their addresses
 
 // Pad numbers and sequence numbers stay below this, so that sums of them never wrap.
 constexpr std::uint64_t max_number = std::uint64_t{1} << 62;

@@ -252,10 +252,11 @@ def index_vectors():
         5: [[1, 1], [9, 3]],
         6: [2, 24, 65536],
     })
-    yield "root.empty", cbor2.dumps({0: 2, 1: 0, 2: 0, 3: 1024, 4: 0, 5: 0, 6: [], 7: bytes(32)})
-    yield "root", cbor2.dumps({0: 2, 1: 2048, 2: 100000, 3: 1024, 4: 7, 5: 4, 6: [
-        [4, 1, 2000, 4194104, True, bytes([0x88]) * 32], [6, 2, 2048, 999, False, bytes([0x99]) * 32]],
-        7: bytes([0xAA]) * 32})
+    yield "root.empty", cbor2.dumps({0: 2, 1: 0, 2: 0, 3: 4, 4: 0, 5: 0, 6: [], 7: bytes(32), 8: bytes(4 * 32), 9: False})
+    yield "root", cbor2.dumps({0: 2, 1: 2048, 2: 100000, 3: 4, 4: 7, 5: 4, 6: [
+        [4, 1, 2000, 4194104, True, bytes([0x88]) * 32, bytes([0xC4]) * 32],
+        [6, 2, 2048, 999, False, bytes([0x99]) * 32, bytes([0xC6]) * 32]],
+        7: bytes([0xAA]) * 32, 8: b"".join(bytes([0xB0 + slot]) * 32 for slot in range(4)), 9: True})
 
 
 def identity_vectors():

@@ -1,6 +1,8 @@
 // The root, and what all codecs share.
 #include "core/index/codec.hpp"
 
+#include <cstring>
+
 #include "core/index/codec_detail.hpp"
 
 namespace mutant {
@@ -162,9 +164,9 @@ using namespace index_format;
 
 namespace {
 
-constexpr std::size_t root_fields = 8;
-constexpr std::size_t part_ref_items = 6;
-constexpr std::size_t min_part_ref_bytes = 1 + 5 + 2 + sizeof(content_hash);  // [n, n, n, n, base, h'32 bytes']
+constexpr std::size_t root_fields = 10;
+constexpr std::size_t part_ref_items = 7;
+constexpr std::size_t min_part_ref_bytes = 1 + 5 + 2 * (2 + sizeof(content_hash));  // [n, n, n, n, base, h'32 bytes', h'32 bytes']
 
 void write_part_ref(cbor_writer& w, const part_ref& part) {
   w.array(part_ref_items);
@@ -174,6 +176,7 @@ void write_part_ref(cbor_writer& w, const part_ref& part) {
   w.uint(part.size);
   w.boolean(part.base);
   w.byte_string(part.hash);
+  w.byte_string(part.address);
 }
 
 part_ref read_part_ref(cbor_reader& r, const root& of) {
@@ -191,13 +194,25 @@ part_ref read_part_ref(cbor_reader& r, const root& of) {
   if (part.base && !of.parts.empty() && !of.parts.back().base)
     r.refuse("part's base mark", "a base part behind a delta part");
   r.fixed(part.hash, "part's hash");
+  r.fixed(part.address, "part's address");
   return part;
+}
+
+ring_addresses read_ring(cbor_reader& r, std::uint64_t slots) {
+  const auto all = r.byte_string("ring", max_ring_slots * sizeof(pad_address));
+  if (r.ok() && all.size() != slots * sizeof(pad_address))
+    r.refuse("ring", "not one address for each slot");
+  if (!r.ok())
+    return {};
+  auto addresses = std::make_shared<std::vector<pad_address>>(slots);
+  std::memcpy(addresses->data(), all.data(), all.size());
+  return {std::move(addresses)};
 }
 
 }  // namespace
 
 bytes encode(const root& value) {
-  cbor_writer w(128 + value.parts.size() * 80);
+  cbor_writer w(128 + value.parts.size() * 112 + value.ring.size() * sizeof(pad_address));
   w.map(root_fields);
   write_version(w);
   w.uint(1);
@@ -216,6 +231,10 @@ bytes encode(const root& value) {
     write_part_ref(w, part);
   w.uint(7);
   w.byte_string(value.last_commit);
+  w.uint(8);
+  w.byte_string(value.ring.slots ? std::as_bytes(std::span(*value.ring.slots)) : byte_view());
+  w.uint(9);
+  w.boolean(value.shared);
   return std::move(w).finish();
 }
 
@@ -243,6 +262,10 @@ result<root> decode_root(byte_view plaintext) {
     value.parts.push_back(read_part_ref(r, value));
   r.key(7, "last commit");
   r.fixed(value.last_commit, "last commit");
+  r.key(8, "ring");
+  value.ring = read_ring(r, value.ring_slots);
+  r.key(9, "shared mark");
+  value.shared = r.boolean("shared mark");
   if (auto done = r.finish(); !done)
     return fail(std::move(done).error());
   return value;

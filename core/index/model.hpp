@@ -217,7 +217,17 @@ struct part_ref {
   std::uint64_t size = 0;      // bytes of plaintext
   bool base = false;           // part of the full snapshot at the front of the list
   content_hash hash{};         // payload hash of its record
+  pad_address address{};
   friend bool operator==(const part_ref&, const part_ref&) = default;
+};
+
+// One list for all that hold it: it never changes. Null: none.
+struct ring_addresses {
+  std::shared_ptr<const std::vector<pad_address>> slots;
+  std::size_t size() const noexcept { return slots ? slots->size() : 0; }
+  friend bool operator==(const ring_addresses& a, const ring_addresses& b) {
+    return a.size() == b.size() && (a.slots == b.slots || *a.slots == *b.slots);
+  }
 };
 
 // The root pad's content. The state at `sequence` is the parts applied in order.
@@ -229,6 +239,13 @@ struct root {
   std::uint64_t parts_floor = 0;  // part pads below that are not listed never will be: they are erased
   std::vector<part_ref> parts;
   content_hash last_commit{};     // payload hash of the record of commit `sequence`; zeros for sequence 0
+  ring_addresses ring;            // of the ring's pads, slot by slot: whoever only reads cannot derive them
+  // Of the slot of a commit; zeros where the ring is not known.
+  pad_address slot_address(std::uint64_t commit) const {
+    return ring.slots ? (*ring.slots)[commit % ring_slots] : pad_address{};
+  }
+
+  bool shared = false;            // a reading secret was given away: from then on private records prove who wrote them
   friend bool operator==(const root&, const root&) = default;
 };
 

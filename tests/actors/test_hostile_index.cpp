@@ -27,12 +27,21 @@ struct hostile_fixture : fixture {
     store_record(record);
   }
   void write_log(std::uint64_t at, std::vector<operation> operations) { write_log(at, commit{at, {}, std::move(operations)}); }
-  void write_root(const root& r) { store_record(seal_private(keys->root(), 1, encode(r))); }
+  ring_addresses ring_of(std::uint64_t size) const {
+    std::vector<pad_address> addresses;
+    for (std::uint64_t slot = 0; slot < size; ++slot)
+      addresses.push_back(log_slot(slot));
+    return {std::make_shared<const std::vector<pad_address>>(std::move(addresses))};
+  }
+  void write_root(root r) {
+    r.ring = ring_of(r.ring_slots);
+    store_record(seal_private(keys->root(), 1, encode(r)));
+  }
   part_ref write_part(std::uint64_t number, std::uint64_t sequence, const snapshot_part& part) {
     const auto plain = encode(part);
     const auto record = seal_private(keys->part(number), 1, plain);
     store_record(record);
-    return {{number, 1}, sequence, plain.size(), true, hash_of(payload_of(record))};
+    return {{number, 1}, sequence, plain.size(), true, hash_of(payload_of(record)), part_pad(number)};
   }
   // A sound root of an index without commits, then these.
   void write_index(std::vector<std::vector<operation>> commits = {}) {

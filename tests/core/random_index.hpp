@@ -146,14 +146,19 @@ class random_index {
     root r;
     r.sequence = number(max_number - 1);
     r.next_pad = number(max_number);
-    r.ring_slots = std::max(min_ring_slots, number(max_ring_slots));
+    r.ring_slots = min_ring_slots + count(60);
+    std::vector<pad_address> ring(r.ring_slots);
+    std::ranges::generate(ring, [&] { return hash(); });
+    r.ring.slots = std::make_shared<const std::vector<pad_address>>(std::move(ring));
+    r.shared = count(1) != 0;
     r.next_part = std::max<std::uint64_t>(1, number(max_number));
     r.parts_floor = number(r.next_part);
     auto parts = count(max_parts);
     auto base = count(parts);
     for (std::size_t i = 0; i < parts; ++i)
       r.parts.push_back(
-          {{number(r.next_part - 1), pad().counter}, number(r.sequence), number(max_plaintext_bytes), i < base, hash()});
+          {{number(r.next_part - 1), pad().counter}, number(r.sequence), number(max_plaintext_bytes), i < base, hash(),
+           hash()});
     r.last_commit = hash();
     return r;
   }

@@ -168,14 +168,24 @@ snapshot_part every_item() {
   return p;
 }
 
+pad_address repeated(unsigned char byte) {
+  pad_address out;
+  out.fill(std::byte{byte});
+  return out;
+}
+
 root some_root() {
   root r;
   r.sequence = 2048;
   r.next_pad = 100000;
-  r.ring_slots = 1024;
+  r.ring_slots = 4;
+  r.ring.slots = std::make_shared<const std::vector<pad_address>>(
+      std::vector{repeated(0xb0), repeated(0xb1), repeated(0xb2), repeated(0xb3)});
+  r.shared = true;
   r.next_part = 7;
   r.parts_floor = 4;
-  r.parts = {{{4, 1}, 2000, max_plaintext_bytes, true, {}}, {{6, 2}, 2048, 999, false, {}}};
+  r.parts = {{{4, 1}, 2000, max_plaintext_bytes, true, {}, repeated(0xc4)},
+             {{6, 2}, 2048, 999, false, {}, repeated(0xc6)}};
   r.parts[0].hash.fill(std::byte{0x88});
   r.parts[1].hash.fill(std::byte{0x99});
   r.last_commit.fill(std::byte{0xaa});
@@ -191,7 +201,8 @@ commit empty_commit() {
 
 root empty_root() {
   root r;
-  r.ring_slots = default_ring_slots;
+  r.ring_slots = min_ring_slots;
+  r.ring.slots = std::make_shared<const std::vector<pad_address>>(min_ring_slots);
   return r;
 }
 

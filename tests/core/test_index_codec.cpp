@@ -109,7 +109,8 @@ root good_root() {
   root r;
   r.sequence = 10;
   r.next_pad = 5;
-  r.ring_slots = default_ring_slots;
+  r.ring_slots = 6;
+  r.ring.slots = std::make_shared<const std::vector<pad_address>>(6);
   r.next_part = 3;
   r.parts = {{{0, 1}, 8, 100, true}, {{2, 1}, 10, 50, false}};
   return r;
@@ -343,6 +344,8 @@ BOOST_AUTO_TEST_CASE(a_root_that_contradicts_itself_is_refused) {
   };
   BOOST_TEST(broken([](root& r) { r.ring_slots = min_ring_slots - 1; }));
   BOOST_TEST(broken([](root& r) { r.ring_slots = max_ring_slots + 1; }));
+  BOOST_TEST(broken([](root& r) { r.ring_slots = 5; }));   // it lists 6 addresses
+  BOOST_TEST(broken([](root& r) { r.ring.slots = nullptr; }));
   BOOST_TEST(broken([](root& r) { r.sequence = max_number; }));
   BOOST_TEST(broken([](root& r) { r.next_pad = max_number + 1; }));
   BOOST_TEST(broken([](root& r) { r.parts_floor = r.next_part + 1; }));

@@ -52,7 +52,7 @@ void reference::derive(space where, pad_space pads, std::uint64_t from, std::uin
   address_job job{pads, {}};
   for (auto i = from; i < from + count; ++i)
     job.numbers.push_back(i);
-  auto addresses = decoder_.addresses(job);
+  auto addresses = decoder_.addresses(job).value();
   for (std::size_t i = 0; i < addresses.size(); ++i)
     places_.emplace(text(addresses[i]), place{where, from + i});
 }
@@ -124,6 +124,9 @@ void reference::wrote_root(const bytes& record, std::uint64_t counter) {
     violate("the root went back from commit " + text(root_->sequence) + " to " + text(now.sequence));
   if (root_ && now.ring_slots != root_->ring_slots)
     violate("the ring changed its size");
+  for (std::uint64_t slot = 0; slot < now.ring_slots; ++slot)
+    if (now.slot_address(slot) != decoder_.addresses({pad_space::log, {slot}})->front())
+      violate("the root has a wrong address for log slot " + text(slot));
   if (now.sequence > state_.sequence())
     return violate("the root is of commit " + text(now.sequence) + ", which is not there");
   if (now.last_commit != (now.sequence == 0 ? content_hash{} : hashes_.at(now.sequence - 1)))
@@ -137,7 +140,9 @@ void reference::wrote_root(const bytes& record, std::uint64_t counter) {
 result<index_state> reference::load(const root& from) {
   index_state loaded;
   for (const auto& part : from.parts) {
-    auto address = decoder_.addresses({pad_space::part, {part.pad.number}}).front();
+    auto address = decoder_.addresses({pad_space::part, {part.pad.number}})->front();
+    if (address != part.address)
+      return fail(errc::index_corrupt, "part " + text(part.pad.number) + " has another address than the root says");
     auto record = engine_.get(address);
     if (!record)
       return fail(record.error().code, "part " + text(part.pad.number) + ": " + record.error().message);
@@ -229,7 +234,7 @@ result<std::string> reference::read_value(const entry& value) {
     return std::string(as_text(value.inline_value));
   std::string out;
   for (const auto& c : *value.chunks) {
-    const auto address = decoder_.addresses({pad_space::data, {c.pad.number}}).front();
+    const auto address = decoder_.addresses({pad_space::data, {c.pad.number}})->front();
     if (address != c.address)
       return fail(errc::corrupt_record, "pad " + text(c.pad.number) + " has another address than the index says");
     auto record = engine_.get(address);
@@ -521,7 +526,7 @@ const std::string* reference::content_of(const std::string& key) const {
 
 void reference::check_nothing_leaked() {
   for (std::uint64_t number = 0; number < derived_data_; ++number) {
-    auto head = engine_.head(decoder_.addresses({pad_space::data, {number}}).front());
+    auto head = engine_.head(decoder_.addresses({pad_space::data, {number}})->front());
     if (!head)
       continue;
     const auto stored = parse_header(*head)->counter;
