@@ -39,8 +39,8 @@ inline int compare_sides(const folder_item* from, const folder_item* to) {
 // What one run has come to, and whether it goes on.
 class folder_run {
  public:
-  folder_run(const folder_options& options, const folder_events& events, folder_report& report)
-      : options(options), events(events), report(report) {}
+  folder_run(const folder_options& how, const folder_events& told, folder_report& so_far)
+      : options(how), events(told), report(so_far) {}
 
   const folder_options& options;
   const folder_events& events;
