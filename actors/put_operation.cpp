@@ -397,8 +397,8 @@ void put_operation_state::make_room(std::function<void()> then) {
   };
   purge_request blank;
   blank.make_room = true;
-  auto operation = mutant::start(*self, purge_operation, purge_options{options.pads, options.decoders, options.index});
-  self->request(operation, caf::infinite, purge_atom_v, std::move(blank))
+  auto blanking = mutant::start(*self, purge_operation, purge_options{options.pads, options.decoders, options.index});
+  self->request(blanking, caf::infinite, purge_atom_v, std::move(blank))
       .then([go_on](purge_result&) { go_on(); }, [go_on](caf::error&) { go_on(); });
 }
 
