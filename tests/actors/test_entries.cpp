@@ -39,10 +39,10 @@ struct entries_fixture : fixture {
     return a->value.has_value();
   }
   std::vector<std::string> keys_from(list_request request) {
-    std::vector<std::string> keys;
+    std::vector<std::string> names;
     for (const auto& item : get<list_page>(whole, list_atom_v, std::move(request)))
-      keys.push_back(item.key);
-    return keys;
+      names.push_back(item.key);
+    return names;
   }
 };
 

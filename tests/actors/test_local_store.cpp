@@ -112,9 +112,9 @@ class batching_engine final : public pad_engine {
 
 struct local_fixture : fixture {
   explicit local_fixture() { spawn(counting); }
-  void spawn(std::shared_ptr<pad_engine> engine) {
+  void spawn(std::shared_ptr<pad_engine> disk) {
     local_store_options o;
-    o.engine = std::move(engine);
+    o.engine = std::move(disk);
     o.detached = false;
     o.max_batch_bytes = 10'000;
     o.log = [this](log_level level, const std::string& what, const log_fields&) {
@@ -200,14 +200,14 @@ BOOST_AUTO_TEST_CASE(a_failed_commit_is_told_to_everyone_in_the_batch) {
 }
 
 BOOST_AUTO_TEST_CASE(a_refusal_is_told_only_when_what_it_rests_on_is_durable) {
-  auto engine = std::make_shared<batching_engine>();
-  spawn(engine);
+  auto disk = std::make_shared<batching_engine>();
+  spawn(disk);
   auto first = ask_put(1, 5, "first");
   auto other = ask_put(1, 5, "other");
   auto lower = ask_put(1, 4);
   while (det.scheduler().has_job()) {
     det.step();
-    if (engine->inner->stats()->pads == 0)
+    if (disk->inner->stats()->pads == 0)
       BOOST_TEST((first->pending() && other->pending() && lower->pending()));
   }
   BOOST_TEST(first->value.has_value());
@@ -216,9 +216,9 @@ BOOST_AUTO_TEST_CASE(a_refusal_is_told_only_when_what_it_rests_on_is_durable) {
 }
 
 BOOST_AUTO_TEST_CASE(what_a_failed_batch_refused_is_judged_by_what_is_stored) {
-  auto engine = std::make_shared<batching_engine>();
-  engine->failures = {{errc::io_error, "the disk failed"}};
-  spawn(engine);
+  auto disk = std::make_shared<batching_engine>();
+  disk->failures = {{errc::io_error, "the disk failed"}};
+  spawn(disk);
   auto first = ask_put(1, 5, "first");
   auto other = ask_put(1, 5, "other");
   auto lower = ask_put(1, 4);
@@ -226,13 +226,13 @@ BOOST_AUTO_TEST_CASE(what_a_failed_batch_refused_is_judged_by_what_is_stored) {
   BOOST_TEST((first->code() == errc::io_error));
   BOOST_TEST(other->value.has_value());
   BOOST_TEST((lower->code() == errc::stale_counter));
-  BOOST_TEST(parse_record(engine->get(data_pad(1)).value())->counter == 5u);
+  BOOST_TEST(parse_record(disk->get(data_pad(1)).value())->counter == 5u);
 }
 
 BOOST_AUTO_TEST_CASE(a_write_without_room_keeps_no_other_out) {
-  auto engine = std::make_shared<batching_engine>();
-  engine->room = 1000;
-  spawn(engine);
+  auto disk = std::make_shared<batching_engine>();
+  disk->room = 1000;
+  spawn(disk);
   auto small = ask_put(1, 1);
   auto large = ask_put(2, 1, std::string(2000, 'x'));
   auto behind = ask_put(3, 1);
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(a_write_without_room_keeps_no_other_out) {
   BOOST_TEST(small->value.has_value());
   BOOST_TEST((large->code() == errc::store_full));
   BOOST_TEST(behind->value.has_value());
-  engine->failures = {{errc::store_full, "the disk is full"}};
+  disk->failures = {{errc::store_full, "the disk is full"}};
   std::vector<answer_ptr<done>> answers{ask_put(4, 1), ask_put(5, 1)};
   det.run_messages();
   for (const auto& a : answers)
@@ -252,10 +252,10 @@ BOOST_AUTO_TEST_CASE(a_write_that_the_engine_refused_is_never_answered_as_done) 
   for (const auto code : {errc::store_full, errc::io_error, errc::pad_conflict, errc::stale_counter, errc::corrupt_record,
                           errc::store_damaged, errc::invalid_argument})
     for (const auto beside : {false, true}) {
-      auto engine = std::make_shared<refusing_engine>();
-      engine->refused = keys->data(2).address;
-      engine->with = {code, "not that one"};
-      spawn(engine);
+      auto disk = std::make_shared<refusing_engine>();
+      disk->refused = keys->data(2).address;
+      disk->with = {code, "not that one"};
+      spawn(disk);
       auto other = beside ? ask_put(1, 1) : nullptr;
       auto refused = ask_put(2, 1);
       det.run_messages();
@@ -265,13 +265,13 @@ BOOST_AUTO_TEST_CASE(a_write_that_the_engine_refused_is_never_answered_as_done) 
 }
 
 BOOST_AUTO_TEST_CASE(what_makes_room_is_tried_again_with_the_reserve) {
-  auto engine = std::make_shared<batching_engine>();
-  engine->reserve = true;
-  spawn(engine);
+  auto disk = std::make_shared<batching_engine>();
+  disk->reserve = true;
+  spawn(disk);
   auto alone = ask<done>(local, put_atom_v, room_atom_v, record(1, 1));
   det.run_messages();
   BOOST_TEST(alone->value.has_value());
-  engine->reserve = true;
+  disk->reserve = true;
   auto beside = ask_put(2, 1);
   auto removal = ask<done>(local, put_atom_v, room_atom_v, record(3, 1));
   det.run_messages();
@@ -280,40 +280,40 @@ BOOST_AUTO_TEST_CASE(what_makes_room_is_tried_again_with_the_reserve) {
 }
 
 BOOST_AUTO_TEST_CASE(a_blank_record_is_answered_when_what_it_replaced_is_wiped) {
-  auto engine = std::make_shared<batching_engine>();
-  spawn(engine);
-  engine->tidy_failure = error{errc::io_error, "could not be wiped"};
+  auto disk = std::make_shared<batching_engine>();
+  spawn(disk);
+  disk->tidy_failure = error{errc::io_error, "could not be wiped"};
   auto put = ask_put(1, 1);
   auto blank = ask<done>(local, put_atom_v, seal_blank(keys->data(2), 1));
   det.run_messages();
   BOOST_TEST(put->value.has_value());
   BOOST_TEST((blank->code() == errc::io_error));
-  engine->tidy_failure.reset();
+  disk->tidy_failure.reset();
   blank = ask<done>(local, put_atom_v, seal_blank(keys->data(2), 2));
   det.run_messages();
   BOOST_TEST(blank->value.has_value());
 }
 
 BOOST_AUTO_TEST_CASE(the_engine_is_tidied_at_first_when_there_is_nothing_to_do_and_at_last) {
-  auto engine = std::make_shared<batching_engine>();
-  spawn(engine);
-  BOOST_TEST(engine->tidied == 1u);
+  auto disk = std::make_shared<batching_engine>();
+  spawn(disk);
+  BOOST_TEST(disk->tidied == 1u);
   for (std::uint64_t i = 0; i < 20; ++i) {
     ask_put(i, 1);
     det.run_for(std::chrono::milliseconds(100));
   }
-  BOOST_TEST(engine->tidied == 1u);
+  BOOST_TEST(disk->tidied == 1u);
   det.run_for(std::chrono::seconds(10));
-  BOOST_TEST(engine->tidied == 2u);
+  BOOST_TEST(disk->tidied == 2u);
   caf::anon_send_exit(local, caf::exit_reason::user_shutdown);
   det.run_messages();
-  BOOST_TEST(engine->tidied == 3u);
+  BOOST_TEST(disk->tidied == 3u);
 }
 
 BOOST_AUTO_TEST_CASE(trouble_is_logged_once_and_so_is_its_end) {
-  auto engine = std::make_shared<batching_engine>();
-  engine->failures = {{errc::io_error, "the disk failed"}, {errc::io_error, "the disk failed"}, {errc::io_error, "otherwise"}};
-  spawn(engine);
+  auto disk = std::make_shared<batching_engine>();
+  disk->failures = {{errc::io_error, "the disk failed"}, {errc::io_error, "the disk failed"}, {errc::io_error, "otherwise"}};
+  spawn(disk);
   for (std::uint64_t i = 0; i < 6; ++i) {
     ask_put(i, 1);
     det.run_messages();
