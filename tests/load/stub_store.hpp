@@ -117,6 +117,7 @@ inline stub_actor::behavior_type stub_store(stub_actor::pointer self, stub_ptr s
       [=](sync_atom) -> caf::result<sync_report> { return no(); },
       [=](sync_atom, const position&) -> caf::result<sync_report> { return no(); },
       [=](stats_atom) -> caf::result<store_stats> { return no(); },
+      [=](check_atom, const check_request&) -> caf::result<check_result> { return no(); },
       [=](purge_atom, const purge_request&) -> caf::result<purge_result> { return no(); },
       [=](flush_atom) -> caf::result<done> { return no(); },
       [](cancel_atom, std::uint64_t) {},
