@@ -52,7 +52,8 @@ struct authentic {
   bytes plain;
   content_hash hash;   // of the payload
 };
-result<authentic> open_index_pad(const reading_keys& keys, std::uint64_t counter, const bytes& record, const std::string& what) {
+result<authentic> open_index_pad(const reading_keys& keys, std::uint64_t counter, const bytes& record,
+                                 const std::string& what) {
   const auto verified = verify_record(record);
   auto plain = verified ? open_private(keys, counter, record) : result<bytes>(fail(verified.error()));
   if (plain)
@@ -263,7 +264,8 @@ result<opened_commit> decoder_state::open(const open_commit_job& job) const {
 
 result<opened_part> decoder_state::open(const open_part_job& job) const {
   const auto what = "index snapshot part " + std::to_string(job.what.pad.number);
-  auto plain = open_index_pad(options.keys->part_at(job.what.address, job.what.pad.number), job.what.pad.counter, job.record, what);
+  const auto keys = options.keys->part_at(job.what.address, job.what.pad.number);
+  auto plain = open_index_pad(keys, job.what.pad.counter, job.record, what);
   if (!plain)
     return fail(plain.error());
   if (plain->hash != job.what.hash)

@@ -25,7 +25,8 @@ void index_actor_state::snapshot_if_due() {
   if (is_open && !failure && !saving_cache && !options.cache_path.empty() && cache_is_due())
     save_cache(true, [](result<void>) {});  // the next flush tells what is wrong
   // A known root may be newer than our state: then that comes first, and no root of ours before.
-  if (!is_open || failure || options.reader || reload_wanted || snapshots_paused || root_busy || delta_running || root_counter == 0)
+  if (!is_open || failure || options.reader || reload_wanted || snapshots_paused || root_busy || delta_running
+      || root_counter == 0)
     return;
   if (compacting && compacting->complete)
     return finish_compaction();

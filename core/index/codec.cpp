@@ -166,7 +166,7 @@ namespace {
 
 constexpr std::size_t root_fields = 10;
 constexpr std::size_t part_ref_items = 7;
-constexpr std::size_t min_part_ref_bytes = 1 + 5 + 2 * (2 + sizeof(content_hash));  // [n, n, n, n, base, h'32 bytes', h'32 bytes']
+constexpr std::size_t min_part_ref_bytes = 1 + 5 + 2 * (2 + 32);  // [n, n, n, n, base, h'32 bytes', h'32 bytes']
 
 void write_part_ref(cbor_writer& w, const part_ref& part) {
   w.array(part_ref_items);

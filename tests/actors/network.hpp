@@ -241,6 +241,8 @@ class raw_socket {
     if (descriptor_ >= 0)
       ::close(std::exchange(descriptor_, -1));
   }
+  // From any thread: whoever sends or receives comes back.
+  void shut_down() { ::shutdown(descriptor_, SHUT_RDWR); }
   // False: the other side has gone.
   bool send(byte_view what) {
     while (!what.empty()) {

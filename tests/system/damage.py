@@ -135,8 +135,8 @@ def test_a_damaged_root():
     with Home() as h:
         made = new_records(h, lambda: h.put("first", b"1"))
         assert len(made) == 2
-        # The root of an empty index, and the first commit, which is the longer one.
-        root = min(made, key=lambda at: records(h.store)[at][0].size)
+        # The root, which lists the log's addresses, and the first commit, which is the shorter one.
+        root = max(made, key=lambda at: records(h.store)[at][0].size)
         for byte in (0, 4, 16, LENGTH, ADDRESS, COUNTER + 1, PAYLOAD, PAYLOAD + 30):
             index_is_refused(h, root, byte, noise.randrange(8), "root")
 
