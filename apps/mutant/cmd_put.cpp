@@ -146,28 +146,30 @@ std::string summary_of(const std::string& key, const put_result& r) {
   return text;
 }
 
-// From a pipe, a terminal, a command.
+// From a pipe, a terminal, a command. The command runs only where a signal cancels, and does not end us: it would outlive us.
 result<put_result> put_stream(context& c, const put_arguments& given, const source& from, put_settings settings) {
-  std::shared_ptr<const producer> command;
-  if (given.from_command) {
-    auto started = producer::start(given.words);
-    if (!started)
-      return fail(started.error());
-    command = std::move(*started);
-  }
-  const auto name = command ? in_quotes(given.words.front()) : from.name;
-  const auto allow_empty = given.allow_empty || (!command && from.may_be_empty());
-  settings.at_end = [command, name, allow_empty](std::uint64_t size_bytes) -> result<void> {
+  auto stored = cancellable(c, [&]() -> result<put_result> {
+    std::shared_ptr<const producer> command;
+    if (given.from_command) {
+      auto started = producer::start(given.words);
+      if (!started)
+        return fail(started.error());
+      command = std::move(*started);
+    }
+    const auto name = command ? in_quotes(given.words.front()) : from.name;
+    const auto allow_empty = given.allow_empty || (!command && from.may_be_empty());
+    settings.at_end = [command, name, allow_empty](std::uint64_t size_bytes) -> result<void> {
+      if (command)
+        if (auto good = command->succeeded(); !good)
+          return good;
+      return size_bytes == 0 && !allow_empty ? fail(nothing_came(name)) : result<void>();
+    };
+    auto put = c.store->put_descriptor(given.key, command ? command->output() : from.descriptor, name, settings);
     if (command)
-      if (auto good = command->succeeded(); !good)
-        return good;
-    return size_bytes == 0 && !allow_empty ? fail(nothing_came(name)) : result<void>();
-  };
-  auto stored = cancellable(
-      c, [&] { return c.store->put_descriptor(given.key, command ? command->output() : from.descriptor, name, settings); });
-  if (command)
-    command->stop();
-  if (!stored && command && was_interrupted())   // Ctrl-C ends the command, too, and it may be the first to say so
+      command->stop();
+    return put;
+  });
+  if (!stored && given.from_command && was_interrupted())   // Ctrl-C ends the command, too, and it may be the first to say so
     return fail(errc::cancelled, "interrupted; the key is as it was before");
   return stored;
 }
