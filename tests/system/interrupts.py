@@ -135,9 +135,9 @@ def test_a_get_is_interrupted():
             assert code in (OK, INTERRUPTED), (code, child.stderr.read())
             if code == INTERRUPTED:
                 interrupted += 1
-                assert target.read_bytes() == b"old"
-            else:
-                target.write_bytes(b"old")
+                # Old, or whole: the signal may come when the new file has its name.
+                assert target.read_bytes() in (b"old", (h.folder / "source").read_bytes())
+            target.write_bytes(b"old")
             assert sorted(os.listdir(h.folder)) == ["home", "source", "target"], os.listdir(h.folder)
         print(f"   {interrupted} interrupted")
 
