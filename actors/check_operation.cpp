@@ -23,6 +23,7 @@ void check_operation_state::plan(found&& there) {
   if (!there.complete)
     return fail_with({errc::key_not_found, "no such key"});
   value = std::move(*there.complete);
+  shared = there.shared;
   pin = there.pin;
   totals = {value.size, value.version, value.attributes, value.chunk_count(), 0, 0, {}};
   places.clear();
@@ -79,7 +80,7 @@ void check_operation_state::open(std::size_t at, bytes record, unsigned refused)
     return;
   // None of its bytes are wanted; all of them are held against the fingerprint.
   self->request(options.decoders, caf::infinite, open_atom_v,
-                open_chunk_job{std::move(record), (*value.chunks)[places[at].number], 0, 0})
+                open_chunk_job{std::move(record), (*value.chunks)[places[at].number], 0, 0, shared})
       .then([this, at](bytes&) { was_seen(at); },
             [this, at, refused](caf::error& cause) {
               const auto e = from_caf(cause);
@@ -105,7 +106,7 @@ void check_operation_state::is_bad(std::size_t at, const error& e) {
   if (over)
     return;
   const auto is_moved = e.code == errc::pad_not_found || e.code == errc::pad_conflict;
-  if (!request.against && !is_moved && !says_damaged(e.code) && !says_unreadable(e.code))
+  if (!request.against && !says_unreadable(e.code))
     return fail_with(e);
   const auto& where = places[at];
   const auto& c = (*value.chunks)[where.number];

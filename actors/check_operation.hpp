@@ -61,6 +61,7 @@ struct check_operation_state {
   bool over = false;
   unsigned restarts = 0;
   entry value;
+  bool shared = false;                    // of the index that has it
   std::uint64_t pin = 0;
   std::vector<place> places;              // that are looked at
   std::size_t next = 0;

@@ -129,6 +129,7 @@ void put_operation_state::plan(found&& old) {
     if (auto right = rules::check_version(version, *request.if_version); !right)
       return fail_with(right.error());
   }
+  shared = old.shared;
   base = std::move(old.complete);
   chunk_bytes = chunk_bytes_like(base, options.chunk_bytes);
   if (size && *size <= inline_bytes()) {
@@ -307,7 +308,7 @@ void put_operation_state::look_at(const chunk& what, const pad_address& address,
   self->request(options.pads, caf::infinite, get_atom_v, pad_query{address})
       .then(
           [this, what, then, failed](bytes& record) {
-            self->request(options.decoders, caf::infinite, open_atom_v, open_chunk_job{std::move(record), what, 0, 0})
+            self->request(options.decoders, caf::infinite, open_atom_v, open_chunk_job{std::move(record), what, 0, 0, shared})
                 .then([then](const bytes&) { then({}); }, failed);
           },
           failed);

@@ -133,6 +133,7 @@ struct put_operation_state {
 
   damaged_pads known_damage;              // null: none is known
   bool verify = false;                    // what is kept is read, not only looked at
+  bool shared = false;                    // of the index: see found
   std::optional<entry> base;              // the value that is replaced, if its chunks can be kept
   std::uint32_t chunk_bytes = 0;
   chunk_list recorded;                    // what the index's upload holds, as far as the source agrees with it

@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(a_hole_is_sealed_as_the_zeros_that_it_stands_for) {
         BOOST_TEST((sealed.what == wanted.what), length << " bytes at " << offset);
         BOOST_TEST(sealed.record.size() == wanted.record.size());
         BOOST_TEST((get<fingerprint>(worker, compare_atom_v, compare_chunk_job{slice, length}) == wanted.what.print));
-        BOOST_TEST((get<bytes>(worker, open_atom_v, open_chunk_job{sealed.record, sealed.what, 0, length}) == plain));
+        BOOST_TEST((get<bytes>(worker, open_atom_v, open_chunk_job{sealed.record, sealed.what, 0, length, false}) == plain));
       }
   }
 }

@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(a_frame_that_is_not_what_the_index_says_is_damage) {
   decoder_state opener{{keys}};
   const auto open = [&](std::uint32_t length, chunk_encoding encoding) {
     chunk c{{0, 1}, length, keys->fingerprint_of(as_byte_view(content)), keys_of_pad.address, encoding};
-    return opener.open(open_chunk_job{record, c, 0, length});
+    return opener.open(open_chunk_job{record, c, 0, length, false});
   };
   BOOST_TEST(open(600, chunk_encoding::zstd).has_value());
   for (std::uint32_t length : {599u, 601u, max_chunk_bytes})

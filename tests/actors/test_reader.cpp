@@ -135,7 +135,14 @@ BOOST_AUTO_TEST_CASE(where_others_can_read_a_chunk_proves_who_wrote_it) {
     damage(address, signature_at);
     const auto e = get_error<get_result>(store_now, get_atom_v, get_of("a"));
     BOOST_TEST((e.code == errc::bad_signature || e.code == errc::corrupt_record), to_string(e));
+    const auto checked = get<check_result>(store_now, check_atom_v, check_request{.key = "a", .against = {}, .options = {}});
+    BOOST_REQUIRE_EQUAL(checked.bad.size(), 1u);
+    BOOST_TEST(checked.bad.front().number == 0u);
   }
+  // A put of the same value that reads what it keeps writes it anew.
+  auto again = put_of("a", several_chunks);
+  again.verify = true;
+  BOOST_TEST(get<put_result>(open(as_owner(), false), put_atom_v, again).chunks_written >= 1u);
   broken.clear();
   // It stays so, whoever writes the next roots.
   auto other = open(as_owner(), false);

@@ -240,7 +240,7 @@ result<std::string> reference::read_value(const entry& value) {
     auto record = engine_.get(address);
     if (!record)
       return fail(record.error());
-    auto plain = decoder_.open(open_chunk_job{*record, c, 0, c.length});
+    auto plain = decoder_.open(open_chunk_job{*record, c, 0, c.length, false});
     if (!plain)
       return fail(plain.error());
     if (keys_.fingerprint_of(*plain) != c.print)
