@@ -90,14 +90,17 @@ void index_actor_state::open() {
       }
       if (seen_by_us && root_went_back(std::nullopt))
         return;  // a stale answer, perhaps
+      if (options.reader) {
+        if (!root_went_back(std::nullopt))
+          fail_all({errc::index_corrupt, "the index root is missing, and this reader's identity was made when there was one. "
+                                         "Restore the store from a copy"});
+        return;
+      }
       // No root: a store without an index, or one that lost it. The first commit of any index lies in slot 1, and the one seen
       // last in its own, unless a later one does.
       std::vector<std::uint64_t> commits = {1};
       if (cache.seen && cache.seen->sequence > 1)
         commits.push_back(cache.seen->sequence);
-      if (options.reader && !root_went_back(std::nullopt))
-        return fail_all({errc::index_corrupt, "the index root is missing, and this reader's identity was made when there was "
-                                              "one. Restore the store from a copy"});
       look_for_commits(std::move(commits), [this](bool found) {
         if (found)
           return root_is_missing();
@@ -459,7 +462,7 @@ void index_actor_state::check_end(std::uint64_t end, const std::optional<bytes>&
 }
 
 void index_actor_state::check_slot(const bytes& record, std::uint64_t sequence, next_step then) {
-  ask(self, options.decoders, options.timeout, open_atom_v, 
+  ask(self, options.decoders, options.timeout, open_atom_v,
       open_commit_job{record, sequence, known_root.ring_slots, known_root.slot_address(sequence)})
       .then([then](opened_commit&) { then(); },
             [this, sequence](caf::error& cause) { fail_all(damaged_commit(sequence, from_caf(cause))); });
