@@ -4,6 +4,7 @@
 
 #include "actors/ask.hpp"
 #include "actors/damage_memory.hpp"
+#include "core/engine/write_rule.hpp"
 #include "core/index/ring.hpp"
 
 namespace mutant {
@@ -445,7 +446,7 @@ void copy_operation_state::finish() {
 
 error copy_operation_state::explain(const item& what, bool of_target, error e) const {
   e.message = (of_target ? "the target, " : "the source, ") + describe(what.space, what.pad) + ": " + e.message;
-  if (of_target && (e.code == errc::pad_conflict || e.code == errc::stale_counter)) {
+  if (of_target && is_refusal_by_rule(e.code)) {
     e.code = errc::version_mismatch;
     e.message += ". Somebody has written to the target; copy to an empty place";
   }

@@ -3,6 +3,7 @@
 
 #include "actors/ask.hpp"
 #include "actors/index.hpp"
+#include "core/engine/write_rule.hpp"
 #include "core/index/codec.hpp"
 #include "core/index/ring.hpp"
 #include "core/index/rules.hpp"
@@ -54,12 +55,8 @@ bool makes_room(const operation& op) noexcept {
          || std::holds_alternative<drop_upload_op>(op) || std::holds_alternative<free_pads_op>(op);
 }
 
-bool makes_room(const commit_request& request) noexcept {
-  return std::ranges::all_of(request.operations, [](const operation& op) { return makes_room(op); });
-}
-
-bool is_lost_race(errc code) noexcept {
-  return code == errc::pad_conflict || code == errc::stale_counter;
+bool makes_room(const std::vector<operation>& operations) noexcept {
+  return std::ranges::all_of(operations, [](const operation& op) { return makes_room(op); });
 }
 
 error damaged_commit(std::uint64_t sequence, error e) {
@@ -758,7 +755,7 @@ void index_actor_state::write_commit() {
             const auto hash = parse_header(record)->hash;  // we have just sealed it
             auto stored = [this, what, size_bytes, hash](done) { committed(*what, size_bytes, hash); };
             auto refused = [this](caf::error& cause) { commit_refused(from_caf(cause)); };
-            if (std::ranges::all_of(what->operations, [](const operation& op) { return makes_room(op); }))
+            if (makes_room(what->operations))
               ask(self, options.pads, options.timeout, put_atom_v, room_atom_v, std::move(record)).then(stored, refused);
             else
               ask(self, options.pads, options.timeout, put_atom_v, std::move(record)).then(stored, refused);
@@ -869,7 +866,7 @@ void index_actor_state::commit_refused(const error& e) {
   batch.reset();
   if (failure)
     return;
-  if (is_lost_race(e.code)) {
+  if (is_refusal_by_rule(e.code)) {
     // Another writer owns this sequence number: apply its commit, look at our preconditions again, try the next.
     ++counts.lost_races;
     // A store that says so and never shows that commit may be behind, or lie: it is asked a few times more, with a pause.
@@ -901,9 +898,9 @@ void index_actor_state::commit_refused(const error& e) {
   // may be for those that make some.
   auto tried = std::exchange(in_flight, {});
   const auto mixed = e.code == errc::store_full
-                     && std::ranges::any_of(tried, [](const waiting_commit& w) { return !makes_room(w.request); });
+                     && std::ranges::any_of(tried, [](const waiting_commit& w) { return !makes_room(w.request.operations); });
   for (auto w = tried.rbegin(); w != tried.rend(); ++w) {
-    if (mixed && makes_room(w->request))
+    if (mixed && makes_room(w->request.operations))
       queue.push_front(std::move(*w));
     else
       give_up(*w, e, true);

@@ -7,6 +7,7 @@
 
 #include "actors/ask.hpp"
 #include "actors/index.hpp"
+#include "core/engine/write_rule.hpp"
 
 namespace mutant {
 
@@ -230,7 +231,7 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
                       [=, this](caf::error& cause) {
                         auto e = from_caf(cause);
                         // Another writer took this number: never fight for it.
-                        if ((e.code == errc::pad_conflict || e.code == errc::stale_counter) && taken < max_taken_parts)
+                        if (is_refusal_by_rule(e.code) && taken < max_taken_parts)
                           return write_part(part, base, sequence, taken + 1, then);
                         if (e.code == errc::store_full && next_part == number + 1 && number >= known_root.next_part)
                           --next_part;  // nothing is there, and a store may stay full for long
@@ -319,7 +320,7 @@ void index_actor_state::put_root(const root_write_ptr& w) {
           },
           [this, w](caf::error& cause) {
             auto e = from_caf(cause);
-            if (e.code == errc::pad_conflict || e.code == errc::stale_counter)
+            if (is_refusal_by_rule(e.code))
               return learn_root(w);
             // It may be there or may come to be: only the same record settles it. Its parts must not be erased before. A
             // refusal of this try says nothing of the ones before.

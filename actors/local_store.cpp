@@ -4,6 +4,7 @@
 
 #include "actors/spawn.hpp"
 #include "actors/worker_pool.hpp"
+#include "core/engine/write_rule.hpp"
 
 namespace mutant {
 
@@ -22,10 +23,6 @@ void answer_write(waiting_write& w, const result<void>& outcome) {
     w.promise.deliver(done{});
   else
     w.promise.deliver(to_caf(outcome.error()));
-}
-
-bool is_by_the_rule(errc code) noexcept {
-  return code == errc::pad_conflict || code == errc::stale_counter;
 }
 
 // To the log, once for each kind of trouble, and once when it is over.
@@ -58,7 +55,7 @@ result<void> write_alone(pad_engine& engine, const waiting_write& w) {
 void batch_failed(pad_engine& engine, std::vector<waiting_write>& batch, const error& why) {
   for (auto& w : batch) {
     const auto more_room = batch.size() > 1 || w.erases || w.makes_room || w.blank;
-    const auto once_more = (w.refusal && is_by_the_rule(w.refusal->code)) || (why.code == errc::store_full && more_room);
+    const auto once_more = (w.refusal && is_refusal_by_rule(w.refusal->code)) || (why.code == errc::store_full && more_room);
     answer_write(w, once_more ? write_alone(engine, w) : fail(why));
   }
 }
@@ -116,7 +113,7 @@ caf::result<done> join(writer_pointer self, waiting_write w) {
   w.blank = header && header->blank && !w.erases;
   auto taken = offer(*s.engine, w);
   const auto code = taken ? std::optional<errc>() : taken.error().code;
-  const auto by_the_rule = code && is_by_the_rule(*code);
+  const auto by_the_rule = code && is_refusal_by_rule(*code);
   const auto broken = code && !by_the_rule && code != errc::corrupt_record && code != errc::invalid_argument;
   if (!taken && !broken && (!by_the_rule || s.waiting.empty())) {
     if (s.waiting.empty())

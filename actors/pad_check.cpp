@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/engine/write_rule.hpp"
 #include "core/identity.hpp"
 #include "core/record.hpp"
 
@@ -125,7 +126,7 @@ class trial {
     if (outcome.error().code == code)
       return {};
     // Which of the two refusals it is tells a writer whether the pad is another's.
-    if (outcome.error().code == errc::pad_conflict || outcome.error().code == errc::stale_counter)
+    if (is_refusal_by_rule(outcome.error().code))
       return fail(breaks_rule("it refused " + what + " with " + std::string(name_of(outcome.error().code)) + " instead of "
                               + std::string(name_of(code))));
     return fail(outcome.error());
@@ -135,7 +136,7 @@ class trial {
     auto outcome = put(r);
     if (outcome)
       return {};
-    if (outcome.error().code == errc::pad_conflict || outcome.error().code == errc::stale_counter)
+    if (is_refusal_by_rule(outcome.error().code))
       return fail(breaks_rule("it refused " + what));
     return fail(outcome.error());
   }

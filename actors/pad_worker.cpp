@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/engine/write_rule.hpp"
 #include "core/store_claim.hpp"
 
 namespace mutant {
@@ -79,7 +80,7 @@ bool is_transient(errc code) noexcept {
 }
 
 bool is_anothers_pad(const error& e) noexcept {
-  return e.code == errc::pad_conflict || e.code == errc::stale_counter || (e.code == errc::timeout && e.detail != 0);
+  return is_refusal_by_rule(e.code) || (e.code == errc::timeout && e.detail != 0);
 }
 
 result<void> pad_worker_options::validate() const {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/engine/write_rule.hpp"
+
 namespace mutant {
 
 void purge_operation_state::start(purge_request r, caf::typed_response_promise<purge_result> p) {
@@ -180,7 +182,7 @@ void purge_operation_state::wipe(std::uint64_t next, bool last) {
                       },
                       [this, one_done, i = targets[k]](caf::error& cause) {
                         auto e = from_caf(cause);
-                        const auto anothers = e.code == errc::pad_conflict || e.code == errc::stale_counter;
+                        const auto anothers = is_refusal_by_rule(e.code);
                         // It may be there: whoever asks the store next sees it.
                         const auto no_matter = !request.wipe && e.code == errc::io_error;
                         if (!anothers && !no_matter)

@@ -9,6 +9,11 @@
 
 namespace mutant {
 
+// What a store answers when the rule refuses a write, with the stored counter as detail.
+constexpr bool is_refusal_by_rule(errc code) noexcept {
+  return code == errc::pad_conflict || code == errc::stale_counter;
+}
+
 enum class write_verdict { take, already_there };
 
 inline error stale_write(const record_header& stored, std::uint64_t counter) {
