@@ -5,11 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "core/text.hpp"
+
 namespace mutant {
 
-// Length of the well-formed UTF-8 sequence at the front; 0 if there is none.
-std::size_t utf8_length(std::string_view text) noexcept;
-bool is_utf8(std::string_view bytes) noexcept;
 // Of one sequence: C0 and C1 controls (ESC, OSC, CSI), DEL, separators of lines, marks of direction.
 bool is_control(std::string_view sequence) noexcept;
 
