@@ -1,5 +1,6 @@
 // The blocking client, over real stores and real threads.
 #include "actors/client.hpp"
+#include "tests/temporary_directory.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -20,20 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct folder {
-  fs::path path;
-
-  folder() {
-    auto name = (fs::temp_directory_path() / "mutant-client-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-  folder(const folder&) = delete;
-  folder& operator=(const folder&) = delete;
-
-  std::string local() const { return "local:" + (path / "store").string(); }
-  std::string file(const std::string& name) const { return (path / name).string(); }
+struct folder : testing::temporary_directory {
+  std::string local() const { return "local:" + file("store"); }
 };
 
 seed test_seed() {
@@ -266,7 +255,7 @@ BOOST_AUTO_TEST_CASE(files_go_in_and_out_whole) {
   check_error(c.get_file("x", f.file("none/out")), errc::io_error);
   check_error(c.put_file("x", f.file("none")), errc::io_error);
   std::size_t names = 0;
-  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(f.path))
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(f.path()))
     ++names;
   BOOST_TEST(names == 3u);  // in, out, store
   // Files that do not say how long they are.
@@ -382,7 +371,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_opened_is_an_error) {
   options.store.url = f.local();
   options.store.create = false;
   check_error(client::open(std::move(options)), errc::unreachable);
-  BOOST_TEST(!fs::exists(f.path / "store"));
+  BOOST_TEST(!fs::exists(f.path() / "store"));
 }
 
 BOOST_AUTO_TEST_CASE(two_owners_in_one_store_see_only_their_own) {

@@ -7,6 +7,7 @@
 #include "core/index/cache_file.hpp"
 #include "core/index/codec.hpp"
 #include "tests/actors/fixture.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace mutant::testing {
 
@@ -279,9 +280,8 @@ BOOST_AUTO_TEST_CASE(a_root_that_is_gone) {
 
 // It only saves time: whatever it says or does not say, the index is the store's, and the file is made anew.
 BOOST_AUTO_TEST_CASE(a_cache_file_that_is_authentic_and_wrong) {
-  std::string folder = (std::filesystem::temp_directory_path() / "mutant-hostile-XXXXXX").string();
-  BOOST_REQUIRE(::mkdtemp(folder.data()) != nullptr);
-  const auto path = folder + "/index";
+  const temporary_directory folder;
+  const auto path = folder.file("index");
   write_index({{put_op{"a", value_in({{5, 1}})}}});
   const auto seen_hash = parse_header(*engine->get(log_slot(1)))->hash;
   const auto root_hash = parse_header(*engine->get(keys->root().address))->hash;
@@ -313,7 +313,6 @@ BOOST_AUTO_TEST_CASE(a_cache_file_that_is_authentic_and_wrong) {
     caf::anon_send_exit(index, caf::exit_reason::user_shutdown);
     det.run_messages();
   }
-  std::filesystem::remove_all(folder);
 }
 
 // It is no different for those who are at work when such a commit comes.

@@ -7,6 +7,7 @@
 #include "actors/purge_operation.hpp"
 #include "core/index/codec.hpp"
 #include "tests/actors/fixture.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace mutant::testing {
 
@@ -19,10 +20,7 @@ struct hostile_store_fixture : fixture {
     o.store = behind;
     enemy = det.system().spawn(hostile_store, o);
     store = caf::actor_cast<pad_store_actor>(enemy);
-    folder = (std::filesystem::temp_directory_path() / "mutant-enemy-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(folder.data()) != nullptr);
   }
-  ~hostile_store_fixture() { std::filesystem::remove_all(folder); }
 
   // The write is refused, and kept.
   void refuse(pad_op op, std::function<bool(const pad_address&)> which) {
@@ -77,7 +75,8 @@ struct hostile_store_fixture : fixture {
 
   pad_store_actor behind;
   hostile_store_actor enemy;
-  std::string folder;
+  const temporary_directory directory;
+  const std::string folder = directory.path();
 };
 
 }  // namespace

@@ -6,18 +6,13 @@
 #include <fstream>
 
 #include "tests/actors/fixture.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace mutant::testing {
 
 namespace {
 
 struct memory_fixture : fixture {
-  memory_fixture() {
-    folder = (std::filesystem::temp_directory_path() / "mutant-memory-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(folder.data()) != nullptr);
-  }
-  ~memory_fixture() { std::filesystem::remove_all(folder); }
-
   using history = std::vector<bytes>;
 
   // Everything that an index of this test can have written.
@@ -95,7 +90,8 @@ struct memory_fixture : fixture {
 
   std::uint64_t slots = 32;
   std::uint64_t min_cache_commits = 64;
-  std::string folder;
+  const temporary_directory directory;
+  const std::string folder = directory.path();
 };
 
 struct salvage_fixture : memory_fixture {

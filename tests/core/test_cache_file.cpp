@@ -8,6 +8,7 @@
 #include "core/index/cache_file.hpp"
 #include "core/index/codec.hpp"
 #include "random_index.hpp"
+#include "tests/temporary_directory.hpp"
 
 using namespace mutant;
 
@@ -15,15 +16,12 @@ namespace {
 
 struct folder {
   folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "mutant-cache-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
     BOOST_REQUIRE(init_crypto().has_value());
     key.value[3] = std::byte{9};
   }
-  ~folder() { std::filesystem::remove_all(path); }
-  std::string file(const std::string& name) const { return path + "/" + name; }
-  std::string path;
+  std::string file(const std::string& name) const { return directory.file(name); }
+  const testing::temporary_directory directory;
+  const std::string path = directory.path();
   aead_key key;
 };
 

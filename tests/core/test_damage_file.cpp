@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/index/damage_file.hpp"
+#include "tests/temporary_directory.hpp"
 
 using namespace mutant;
 
@@ -13,13 +14,9 @@ namespace {
 
 struct folder {
   folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "mutant-damage-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
     BOOST_REQUIRE(init_crypto().has_value());
     key.value[3] = std::byte{9};
   }
-  ~folder() { std::filesystem::remove_all(path); }
   std::string file() const { return path + "/store.damaged"; }
   std::set<pad_ref> read() const {
     auto pads = read_damaged(file(), key);
@@ -33,7 +30,8 @@ struct folder {
   }
   void write(const std::string& text) const { std::ofstream(file(), std::ios::binary | std::ios::trunc) << text; }
 
-  std::string path;
+  const testing::temporary_directory directory;
+  const std::string path = directory.path();
   aead_key key;
 };
 

@@ -16,6 +16,7 @@
 #include "core/folders/tree_writer.hpp"
 #include "core/folders/usage.hpp"
 #include "core/limits.hpp"
+#include "tests/temporary_directory.hpp"
 
 using namespace mutant;
 namespace fs = std::filesystem;
@@ -58,20 +59,9 @@ std::string random_text(std::mt19937_64& random, std::string_view letters, std::
   return text;
 }
 
-// A folder that is gone in the end.
 struct temporary_folder {
-  fs::path path;
-  temporary_folder() {
-    auto name = (fs::temp_directory_path() / "mutant-folders-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  temporary_folder(const temporary_folder&) = delete;
-  temporary_folder& operator=(const temporary_folder&) = delete;
-  ~temporary_folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
+  const testing::temporary_directory directory;
+  const fs::path path = directory.path();
   std::string write(const std::string& name, const std::string& content) const {
     fs::create_directories((path / name).parent_path());
     std::ofstream(path / name) << content;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/identity.hpp"
+#include "tests/temporary_directory.hpp"
 
 using namespace mutant;
 
@@ -19,12 +20,7 @@ struct identities {
   identities() {
     BOOST_REQUIRE(init_crypto().has_value());
     owner.value.fill(std::byte{5});
-    std::string pattern = (std::filesystem::temp_directory_path() / "mutant-identity-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    directory = pattern;
-    path = directory / "identity";
   }
-  ~identities() { std::filesystem::remove_all(directory); }
 
   void write(std::string_view text, mode_t mode = 0600) const {
     std::ofstream(path) << text;
@@ -35,7 +31,8 @@ struct identities {
   }
 
   seed owner;
-  std::filesystem::path directory, path;
+  const testing::temporary_directory folder;
+  const std::filesystem::path directory = folder.path(), path = directory / "identity";
 };
 
 errc code_of(const auto& outcome) {

@@ -9,26 +9,19 @@
 
 #include "core/files.hpp"
 #include "core/output_place.hpp"
+#include "tests/temporary_directory.hpp"
 
 using namespace mutant;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct folder {
-  folder() {
-    std::string name = (fs::temp_directory_path() / "mutant-output-XXXXXX").string();
-    BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~folder() { fs::remove_all(path); }
-  std::string file(const std::string& name) const { return (path / name).string(); }
+struct folder : testing::temporary_directory {
   std::string make(const std::string& name, mode_t mode = 0644) const {
     unique_fd made(::open(file(name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     BOOST_REQUIRE(::fchmod(made.get(), mode) == 0);
     return file(name);
   }
-  fs::path path;
 };
 
 output_place place_of(const std::string& name) {
@@ -62,7 +55,7 @@ BOOST_AUTO_TEST_SUITE(output_places)
 
 BOOST_AUTO_TEST_CASE(links_are_followed_to_the_file_that_is_there_or_would_be) {
   folder f;
-  fs::create_directory(f.path / "sub");
+  fs::create_directory(f.path() / "sub");
   fs::create_symlink(f.file("sub"), f.file("folder"));
   const auto real = f.make("sub/real");
   fs::create_symlink("sub/real", f.file("relative"));

@@ -12,6 +12,7 @@
 #include "core/index/ring.hpp"
 #include "tests/actors/deterministic.hpp"
 #include "tests/simulation/settings.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace mutant::simulation {
 
@@ -55,14 +56,8 @@ class hostile_world {
     o.store = system_.system().spawn(memory_store, engine_);
     o.seed = dice_.number();
     enemy_ = system_.system().spawn(hostile_store, o);
-    folder_ = (std::filesystem::temp_directory_path() / "mutant-hostile-XXXXXX").string();
-    if (::mkdtemp(folder_.data()) == nullptr)
-      violate("no folder for what the machine remembers");
   }
-  ~hostile_world() {
-    end_store();
-    std::filesystem::remove_all(folder_);
-  }
+  ~hostile_world() { end_store(); }
 
   hostile_report run() {
     const auto lives = dice_.between(1, 4);
@@ -302,7 +297,8 @@ class hostile_world {
   std::shared_ptr<pad_engine> engine_;
   hostile_options lies_;
   hostile_store_actor enemy_;
-  std::string folder_;
+  const testing::temporary_directory directory_;
+  const std::string folder_ = directory_.path();
   store_actor store_;
   std::map<std::string, std::set<std::string>> tried_;   // by key, all that was ever put
   std::map<std::string, written> acknowledged_;          // by key, the last of these
