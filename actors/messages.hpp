@@ -142,8 +142,8 @@ struct open_chunk_job {
   chunk what;
   std::uint32_t skip = 0;               // bytes of the chunk to leave out at its front
   std::uint32_t take = 0;               // bytes wanted behind them
-  // found::shared: others can read, and could have made it, so that only the signature tells who did. Without a default: whoever
-  // reads a chunk has to say.
+  // found::shared: others can read, and could have made it, so that only the signature tells who did. No default: whoever reads
+  // a chunk has to say.
   bool prove_writer;
 };
 
