@@ -64,7 +64,10 @@ result<checked_store> check_bucket(const check_store_options& options) {
   auto found = find_bucket(options.url, bucket_memory(options.url, options.memory_directory), true);
   if (!found)
     return fail(found.error());
+  if (found->no_writing)
+    return fail(*found->no_writing);
   const auto how = found->how;
+  auto stay = found->left_behind;
   const auto second_way = found->way->another(connections_for_removing);
   std::vector<pad_address> used;
   auto outcome = [&] {
@@ -75,10 +78,10 @@ result<checked_store> check_bucket(const check_store_options& options) {
   std::vector<std::string> objects;
   for (const auto& pad : used)
     objects.push_back(s3::object_of(second_way->where(), pad));
-  s3::remove_objects(*second_way, objects);
+  std::ranges::move(s3::remove_objects(*second_way, objects), std::back_inserter(stay));
   if (!outcome)
     return fail(outcome.error());
-  return checked_store{std::move(*outcome), how};
+  return checked_store{std::move(*outcome), how, std::move(stay)};
 }
 
 }  // namespace
@@ -99,7 +102,7 @@ result<checked_store> check_store(const check_store_options& options) {
   auto outcome = place.check(*store, options, used);
   if (!outcome)
     return fail(outcome.error());
-  return checked_store{std::move(*outcome), std::nullopt};
+  return checked_store{std::move(*outcome), std::nullopt, {}};
 }
 
 }  // namespace mutant

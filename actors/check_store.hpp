@@ -25,6 +25,7 @@ struct check_store_options {
 struct checked_store {
   pad_check_result pads;
   std::optional<s3::traits> bucket;     // of a bucket: what its server's conditions are like
+  std::vector<std::string> left_behind; // its objects of the trial that could not be removed
 };
 
 // unsupported: it cannot keep a store, in words that say why. Otherwise the errors of opening it and of any request. A local

@@ -207,6 +207,8 @@ caf::result<done> s3_store_state::erase(bytes blank) {
 }
 
 caf::result<done> s3_store_state::write(const record_header& header, bytes record, bool erasing) {
+  if (options.no_writing)
+    return to_caf(*options.no_writing);
   if (auto room = jobs.check_room("the bucket"); !room)
     return to_caf(room.error());
   auto promise = self->make_response_promise<done>();

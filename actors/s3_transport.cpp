@@ -182,9 +182,11 @@ result<s3_bucket> find_bucket(const store_url& url, const std::string& memory_fi
   auto found = s3::probe(*out.way);
   if (!found)
     return fail(found.error());
-  out.how = *found;
-  if (!memory_file.empty())
-    s3::remember_probe(memory_file, *found);
+  out.how = std::move(found->how);
+  out.no_writing = std::move(found->no_writing);
+  out.left_behind = std::move(found->left_behind);
+  if (!memory_file.empty() && !out.no_writing)
+    s3::remember_probe(memory_file, out.how);
   return out;
 }
 
@@ -192,6 +194,7 @@ pad_store_actor spawn_s3_store(caf::actor_system& system, s3_bucket bucket) {
   s3_store_options options;
   options.where = bucket.way->where();
   options.how = bucket.how;
+  options.no_writing = std::move(bucket.no_writing);
   options.limits.max_flight = max_connections;
   options.link = spawn_s3_transport(system, {std::move(bucket.way), bucket.profile, s3::process_environment});
   return start(system, s3_store, std::move(options));

@@ -30,11 +30,13 @@ std::shared_ptr<s3_link> spawn_s3_transport(caf::actor_system& system, s3_transp
 struct s3_bucket {
   std::shared_ptr<s3::caller> way;
   s3::traits how;
+  std::optional<error> no_writing;       // the credentials may only read, in the server's words
+  std::vector<std::string> left_behind;  // objects of the probe
   std::string profile;
 };
 
 // Finds bucket and credentials, and probes the server unless `memory_file` (empty: none) knows it; `anew`: in any case.
-// invalid_argument, access_denied, unreachable, timeout, unsupported (a server that ignores conditions). Waits for the network.
+// Who may only read finds it as well, each time anew. invalid_argument, access_denied, unreachable, timeout, unsupported (a server that ignores conditions). Waits for the network.
 result<s3_bucket> find_bucket(const store_url& url, const std::string& memory_file, bool anew = false);
 
 // The store over it; the bucket's way is no longer used by anybody else.

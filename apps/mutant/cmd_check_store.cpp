@@ -37,6 +37,9 @@ void print(console& out, const store_url& url, const checked_store& s) {
     out.print("versioning   " + std::string(s.bucket->versioned ? "on: what is overwritten is kept, and --wipe cannot reach it"
                                                                  : "off") + "\n");
   }
+  if (!s.left_behind.empty())
+    out.print("left behind  " + std::to_string(s.left_behind.size()) + " objects that the credentials may not remove: "
+              + s.left_behind.front() + (s.left_behind.size() > 1 ? " …" : "") + "\n");
   out.print("latency      of 1 KiB, one at a time: put " + both(p.put) + ", get " + both(p.get) + ", header " + both(p.head)
             + "\n");
   out.print("rate         of 1 KiB, 32 at a time: " + rate(p.small_puts_per_s) + " puts/s, " + rate(p.small_gets_per_s)
@@ -58,7 +61,8 @@ json to_json(const store_url& url, const checked_store& s) {
     out["bucket"] = {{"quoted_etags", s.bucket->quoted_etags},
                      {"conditional_delete", s.bucket->conditional_delete},
                      {"versioned", s.bucket->versioned},
-                     {"region", s.bucket->region}};
+                     {"region", s.bucket->region},
+                     {"left_behind", s.left_behind}};
   out["latency"] = {{"put", to_json(p.put)}, {"get", to_json(p.get)}, {"header", to_json(p.head)}};
   out["rate"] = {{"small_puts_per_s", p.small_puts_per_s},
                  {"small_gets_per_s", p.small_gets_per_s},

@@ -28,20 +28,24 @@ class attempt {
     random_fill(id);
     name_ = bucket.where().prefix + ".mutant-probe-" + to_hex(id);
   }
-  ~attempt() {
-    const std::vector<std::string> written{name_, name_ + "-race"};
-    if (silent_)   // it would be waited for again and again
-      remove_objects(bucket_, written);
-    else
-      for (const auto& object : written)
-        bucket_.call({"DELETE", object, {}, {}, {}, 0});
-  }
-  attempt(const attempt&) = delete;
-  attempt& operator=(const attempt&) = delete;
 
-  result<traits> run() {
-    if (auto ok = check_making(); !ok)
+  result<findings> run() {
+    auto outcome = try_all();
+    auto left = clean_up();
+    if (outcome)
+      outcome->left_behind = std::move(left);
+    return outcome;
+  }
+
+ private:
+  result<findings> try_all() {
+    if (auto ok = check_absence(); !ok)
       return fail(ok.error());
+    if (auto ok = check_making(); !ok) {
+      if (ok.error().code == errc::access_denied)
+        return findings{{}, ok.error(), {}};
+      return fail(ok.error());
+    }
     if (auto ok = check_ranges(); !ok)
       return fail(ok.error());
     if (auto ok = check_replacing(); !ok)
@@ -52,10 +56,20 @@ class attempt {
     auto [answer, said] = bucket_.call({"GET", {}, {{"versioning", ""}}, {}, {}, 4096});
     found_.versioned = said.what == verdict::done && says_versioned(answer);
     found_.region = bucket_.where().region;
-    return found_;
+    return findings{found_, std::nullopt, {}};
   }
 
- private:
+  // What may have been written and could not be taken away.
+  std::vector<std::string> clean_up() {
+    if (silent_)   // it would be waited for again and again
+      return remove_objects(bucket_, written_);
+    std::vector<std::string> left;
+    for (const auto& object : written_)
+      if (bucket_.call({"DELETE", object, {}, {}, {}, 0}).second.what == verdict::failed)
+        left.push_back(object);
+    return left;
+  }
+
   static bytes content(int number) { return bytes::copy_of("mutant tries this server: " + std::to_string(number)); }
 
   verdict put(const request& asked, error& why) {
@@ -65,9 +79,21 @@ class attempt {
     return said.what;
   }
 
+  // Who may not list the bucket is told 403 in place of 404.
+  result<void> check_absence() {
+    auto [answer, said] = bucket_.call(read_front(name_, 10));
+    if (said.what == verdict::absent)
+      return {};
+    if (said.what == verdict::done)
+      return fail(ignores(bucket_.where(), "it shows an object that was never written"));
+    return fail(said.why);
+  }
+
   result<void> check_making() {
     error why{errc::io_error, {}};
     auto outcome = put(make_object(name_, content(1)), why);
+    if (outcome != verdict::failed)   // else it was refused: there is nothing to remove
+      written_ = {name_, name_ + "-race"};
     if (outcome == verdict::failed && why.code == errc::unsupported)
       return fail(ignores(bucket_.where(), "it does not know If-None-Match: " + why.message));
     if (outcome != verdict::done)
@@ -153,6 +179,7 @@ class attempt {
 
   caller& bucket_;
   std::string name_;
+  std::vector<std::string> written_;
   std::string etag_;
   traits found_;
   bool silent_ = false;              // the last write was not answered at all
@@ -160,7 +187,7 @@ class attempt {
 
 }  // namespace
 
-result<traits> probe(caller& bucket) {
+result<findings> probe(caller& bucket) {
   // A lost answer makes one try unclear; another one under other names tells.
   const auto last_try = std::chrono::steady_clock::now() + longest_probe;
   for (unsigned tries = 1;; ++tries) {
@@ -170,15 +197,24 @@ result<traits> probe(caller& bucket) {
   }
 }
 
-void remove_objects(caller& bucket, const std::vector<std::string>& names) {
+std::vector<std::string> remove_objects(caller& bucket, const std::vector<std::string>& names) {
   constexpr std::size_t at_once = 16;
+  std::vector<std::string> stay;
   for (std::size_t first = 0; first < names.size(); first += at_once) {
     std::size_t left = std::min(at_once, names.size() - first);
-    for (auto i = first, end = first + left; i < end; ++i)
-      bucket.start({"DELETE", names[i], {}, {}, {}, 0}, [&left](const http_answer&) { --left; });
+    for (auto i = first, end = first + left; i < end; ++i) {
+      const request asked{"DELETE", names[i], {}, {}, {}, 0};
+      bucket.start(asked, [&left, &stay, &bucket, asked](const http_answer& answer) {
+        --left;
+        const auto outcome = judge(answer, asked, bucket.where()).what;
+        if (outcome != verdict::done && outcome != verdict::absent)
+          stay.push_back(asked.object);
+      });
+    }
     while (left > 0)
       bucket.run(std::chrono::milliseconds(1000));
   }
+  return stay;
 }
 
 std::optional<traits> recall_probe(const std::string& path) {

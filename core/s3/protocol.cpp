@@ -145,8 +145,11 @@ judgement judge(const http_answer& answer, const request& asked, const location&
   if (answer.status == 404 && said && said->code == "NoSuchKey")
     return {verdict::absent, {errc::pad_not_found, std::move(text)}, {}};
   if (said)
-    if (auto found = judge_code(*said, answer, text, where); !found.why.message.empty())
+    if (auto found = judge_code(*said, answer, text, where); !found.why.message.empty()) {
+      if (said->code == "AccessDenied" && asked.method == "GET" && !asked.object.empty())
+        found.why.message += "; without the right to list (s3:ListBucket) an object that is not there looks like this, too";
       return found;
+    }
   switch (answer.status) {
     case 409: return {verdict::again, {errc::overloaded, std::move(text)}, {}};
     case 429:

@@ -11,6 +11,7 @@
 //   MUTANT_INJECT_FAULT   an error by its name or number (ENOSPC, EIO, 28…): the call is not made and fails with it.
 //                         short: a write or read is half as long as asked for, and succeeds; other calls are as ever.
 //                         torn: half of a write is done, then the process is killed. kill: it is killed before the call
+//   MUTANT_INJECT_CLOCK   seconds by which the time of day is off, -18000 for instance
 //   MUTANT_INJECT_TRACE   a file to which every counted call appends a line: number, kind, path
 //
 // Without MUTANT_INJECT_AT nothing fails: with a trace, that counts. Numbers are one process's; which call of several threads
@@ -36,6 +37,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 namespace {
 
@@ -62,6 +64,7 @@ struct plan {
   fault what = fault::none;
   int error = 0;
   int trace = -1;
+  long clock_offset = 0;  // seconds
 
   plan();
 };
@@ -105,6 +108,12 @@ plan::plan() {
         error = known.number;
     if (what == fault::error && error <= 0)
       refuse("a fault", wanted);
+  }
+  if (const auto* seconds = getenv("MUTANT_INJECT_CLOCK")) {
+    char* end = nullptr;
+    clock_offset = strtol(seconds, &end, 10);
+    if (end == seconds || *end != 0)
+      refuse("a number of seconds", seconds);
   }
   if (const auto* file = getenv("MUTANT_INJECT_TRACE")) {
     trace = static_cast<int>(syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -392,6 +401,21 @@ int unlink(const char* path) noexcept {
 int mkdir(const char* path, mode_t mode) noexcept {
   NEXT(mkdir);
   return count_at(kind::name, AT_FDCWD, path) == fault::error ? -1 : real(path, mode);
+}
+
+int clock_gettime(clockid_t which, timespec* now) noexcept {
+  NEXT(clock_gettime);
+  const auto failed = real(which, now);
+  if (failed == 0 && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE))
+    now->tv_sec += asked().clock_offset;
+  return failed;
+}
+time_t time(time_t* out) noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  if (out != nullptr)
+    *out = now.tv_sec;
+  return now.tv_sec;
 }
 
 int flock(int fd, int operation) noexcept {

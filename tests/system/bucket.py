@@ -206,6 +206,42 @@ def test_metadata_services_give_credentials():
     server.shutdown()
 
 
+def test_each_right_that_is_missing_is_named_and_reading_needs_no_other():
+    with SmallS3() as s3, BucketHome(s3) as h:
+        value = os.urandom(CHUNK + 9)
+        h.run("put", "k", stdin=value).expect()
+        for fresh in (True, False):     # what the probe meets, and what a store meets that was probed
+            def with_rights(denied, *words, **run):
+                if fresh:
+                    h.forget_cache()
+                s3.denied = denied
+                before = dict(s3.objects)
+                done = h.run(*words, **run)
+                s3.denied = set()
+                assert s3.objects == before or done.code == OK, done
+                return done
+
+            read_only = {"PUT", "DELETE"}
+            assert with_rights(read_only, "get", "k").expect().out == value
+            assert with_rights(read_only, "ls").expect().out == b"k\n"
+            for words in (("put", "k"), ("put", "new", "--if-absent"), ("rm", "k"), ("mv", "k", "l")):
+                with_rights(read_only, *words, stdin=b"w").expect(OTHER, err=["PUT", "policy", "Buckets"])
+            with_rights({"LIST"}, "get", "k").expect(OTHER, err=["policy", "s3:ListBucket"])
+            with_rights({"LIST"}, "put", "new", stdin=b"w").expect(OTHER, err=["policy", "s3:ListBucket"])
+            with_rights({"GET"}, "get", "k").expect(OTHER, err=["GET", "policy"])
+            # Removing objects is a convenience.
+            with_rights({"DELETE"}, "put", "new", stdin=b"w" * 9000).expect()
+            with_rights({"DELETE"}, "rm", "new").expect()
+            with_rights({"DELETE"}, "purge").expect()
+        # A read-only key's outcome is not remembered: with the right to write it is probed.
+        h.forget_cache()
+        with_rights(read_only, "get", "k").expect()
+        s3.requests.clear()
+        h.put("k", b"w")
+        assert s3.requests["PUT"] > 5, s3.requests
+        assert h.get("k") == b"w"
+
+
 def test_a_token_that_expires_in_the_middle_is_renewed():
     with SmallS3() as s3, BucketHome(s3, environment={}) as h:
         s3.tokens = {"T1"}

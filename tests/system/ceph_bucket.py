@@ -10,6 +10,7 @@ import json, os, subprocess, sys, threading, time
 from ceph import Load, made_of
 from ceph_cluster import CephCluster
 from ceph_gateway import CephGateway, gateway_missing
+from inject import wrong_clock
 from mutant_system import *
 
 cluster = gateway = None
@@ -81,7 +82,7 @@ def test_what_the_gateway_does_is_found_out_and_nothing_left():
     with BucketHome("tried") as h:
         found = h.run("check-store", h.options[1], "--json").expect().json
         assert found["bucket"] == {"quoted_etags": False, "conditional_delete": False, "versioned": False,
-                                   "region": "us-east-1"}
+                                   "region": "us-east-1", "left_behind": []}
         assert json.loads(gateway.admin("bucket", "list", "--bucket=tried")) == []
 
 
@@ -107,6 +108,20 @@ def test_an_osd_stops_and_goes_on_under_load():
         wait_until(lambda: load.failure or load.commands > 10, 60, "commands that come through")
         load.end()
     cluster.wait_clean()
+
+
+def test_a_wrong_clock_is_corrected_by_the_servers():
+    for offset in (-5 * 3600, 26 * 3600):
+        with BucketHome() as h:
+            wrong = wrong_clock(offset)
+            value = os.urandom(CHUNK + 9)
+            h.run("put", "k", stdin=value, env=wrong).expect()
+            h.forget_cache()
+            assert h.run("get", "k", env=wrong).expect().out == value
+            assert h.get("k") == value
+            # The gateway does look at the time: what a wrong clock signs first is refused.
+            refused = [h.run("stats", "--json", env=env).expect().json["traffic"]["retries"] for env in (wrong, None)]
+            assert refused[0] >= 1 and refused[1] == 0, refused
 
 
 def test_a_bucket_that_goes_is_named():

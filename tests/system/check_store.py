@@ -59,7 +59,7 @@ def test_a_bucket_of_every_kind():
             asked = sum(s3.requests.values())
             found = h.run("check-store", s3.url("a"), "--json", env=s3.environment()).expect().json
             expect_kept(found, {"quoted_etags": quoted, "conditional_delete": conditional, "versioned": False,
-                                "region": "us-east-1"})
+                                "region": "us-east-1", "left_behind": []})
             assert s3.objects == before
             counted = sum(found["traffic"]["requests"].values())
             assert counted <= sum(s3.requests.values()) - asked, (found, s3.requests)
@@ -93,6 +93,15 @@ def test_a_bucket_that_breaks_the_rule_is_named():
         s3.respond = later
         h.run("check-store", s3.url(), env=s3.environment()).expect(OTHER, err="breaks the write rule")
         assert not s3.objects
+
+
+def test_what_may_not_be_removed_is_named():
+    with SmallS3(conditional_delete=True) as s3, Home() as h:
+        s3.denied = {"DELETE"}
+        found = h.run("check-store", s3.url("a"), "--json", env=s3.environment()).expect().json["bucket"]
+        assert sorted(found["left_behind"]) == sorted(s3.objects) and not found["conditional_delete"], (found, s3.objects.keys())
+        done = h.run("check-store", s3.url("a"), env=s3.environment()).expect()
+        assert b"left behind" in done.out and b"may not remove" in done.out, done
 
 
 def test_an_interrupted_check_leaves_nothing():

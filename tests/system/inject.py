@@ -24,6 +24,11 @@ def faulty(below, calls, at, fault, onward=False):
     return {**preloaded(calls, below), "MUTANT_INJECT_AT": f"{at}+" if onward else str(at), "MUTANT_INJECT_FAULT": fault}
 
 
+def wrong_clock(seconds):
+    """An environment in which the time of day is off."""
+    return {"LD_PRELOAD": LIBRARY, "MUTANT_INJECT_CLOCK": str(seconds)}
+
+
 def traced(home, *words, below=None, calls=KINDS, **run):
     """Runs a command that must succeed; the calls it made, in order: (kind, path)."""
     trace = pathlib.Path(home.folder) / "trace"

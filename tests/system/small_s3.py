@@ -44,7 +44,7 @@ class SmallS3:
         self.clock_offset = datetime.timedelta(0)
         self.faults = Faults()
         self.respond = None               # a function of the handler that answers in place of the server
-        self.denied = set()               # methods that the policy does not allow
+        self.denied = set()               # methods that the policy does not allow, and "LIST"
         self.full = False
         self.versioned = False
         self.objects = {}                 # name: (content, etag, meta)
@@ -214,7 +214,7 @@ class S3Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(*trouble)
         if parts[0] != s3.bucket:
             return self.refuse(404, "NoSuchBucket", "The specified bucket does not exist")
-        if self.command in s3.denied:
+        if self.command in s3.denied or ("LIST" in s3.denied and self.command == "GET" and name not in s3.objects):
             return self.refuse(403, "AccessDenied", "Access Denied")
         with s3.lock:
             fault = s3.faults.draw(("before", "slow", "drop") if self.command == "GET" else
