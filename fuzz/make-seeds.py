@@ -89,8 +89,32 @@ def cache_seeds():
     yield "inside.seen", struct.pack("<H", len(seen)) + seen
 
 
+# -- what a bucket's server says, and the files of the AWS tools ------------------------------------------------------------
+
+def answer(status, body, **headers):
+    lines = "".join(f"{name.replace('_', '-')}: {value}\n" for name, value in headers.items())
+    return f"{status}\n{lines}\n{body}".encode()
+
+
+def s3_seeds():
+    date = "Sat, 28 Nov 2026 17:00:00 GMT"
+    for status, code, more in ((404, "NoSuchKey", ""), (404, "NoSuchBucket", ""), (403, "AccessDenied", ""),
+                               (403, "RequestTimeTooSkewed", ""), (400, "ExpiredToken", ""), (403, "QuotaExceeded", ""),
+                               (400, "AuthorizationHeaderMalformed", "<Region>eu-west-3</Region>"), (503, "SlowDown", "")):
+        yield code, answer(status, f"<Error><Code>{code}</Code><Message>&lt;why&gt;</Message>{more}</Error>", date=date)
+    yield "listing", answer(200, "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a</Key><Size>4000</Size>"
+                                 "</Contents><NextContinuationToken>n</NextContinuationToken></ListBucketResult>")
+    yield "versioning", answer(200, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+    yield "range", answer(206, "x" * 160, content_range="bytes 0-159/4194304", etag='"abc"')
+    yield "proxy", answer(302, "<html>sign in</html>", location="http://proxy/")
+    yield "keys.json", answer(200, '{"AccessKeyId": "A", "SecretAccessKey": "S", "Token": "T", '
+                                   '"Expiration": "2099-01-01T00:00:00Z"}')
+    yield "keys.ini", answer(200, "[default]\naws_access_key_id = A\naws_secret_access_key = S\n[profile work]\n"
+                                  "credential_process = give\n")
+
+
 def main():
-    for target, seeds in (("fuzz_wire", wire_seeds), ("fuzz_cache_file", cache_seeds)):
+    for target, seeds in (("fuzz_wire", wire_seeds), ("fuzz_cache_file", cache_seeds), ("fuzz_s3_answer", s3_seeds)):
         for name, content in seeds():
             path = CORPUS / target / name
             path.parent.mkdir(parents=True, exist_ok=True)

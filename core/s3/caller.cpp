@@ -2,6 +2,8 @@
 
 #include <thread>
 
+#include "core/s3/time.hpp"
+
 namespace mutant::s3 {
 
 namespace {

@@ -10,11 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/s3/http.hpp"
+#include "core/s3/time.hpp"
 
 extern char** environ;
 
@@ -248,21 +248,6 @@ profile_settings find_profile(std::string_view text, std::string_view profile, b
       out.process = value;
   }
   return out;
-}
-
-std::optional<std::chrono::system_clock::time_point> parse_time(std::string_view text) {
-  std::tm parts{};
-  const std::string whole(text.substr(0, 64));
-  const auto* rest = ::strptime(whole.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (rest == nullptr)
-    return std::nullopt;
-  if (*rest == '.')
-    for (++rest; *rest >= '0' && *rest <= '9'; ++rest) {
-    }
-  const std::string_view zone(rest);
-  if (zone != "Z" && zone != "+00:00" && zone != "+0000")
-    return std::nullopt;
-  return std::chrono::system_clock::from_time_t(::timegm(&parts));
 }
 
 result<credentials> credentials_from_json(std::string_view text) {

@@ -56,7 +56,5 @@ struct profile_settings {
 profile_settings find_profile(std::string_view text, std::string_view profile, bool config);
 // What credential_process and the metadata services print: AccessKeyId, SecretAccessKey, Token or SessionToken, Expiration.
 result<credentials> credentials_from_json(std::string_view text);
-// RFC 3339 in UTC, "2026-01-31T12:00:00Z".
-std::optional<std::chrono::system_clock::time_point> parse_time(std::string_view text);
 
 }  // namespace mutant::s3

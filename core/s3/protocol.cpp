@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <ctime>
 #include <pugixml.hpp>
 
 #include "core/limits.hpp"
@@ -199,7 +198,7 @@ result<listing> parse_listing(const http_answer& answer) {
   listing out;
   for (const auto object : root.children("Contents")) {
     const auto size = object.child("Size").text().as_ullong();
-    if (size < record_header_bytes)
+    if (size < record_header_bytes || size > max_record_bytes)
       continue;
     ++out.objects;
     out.object_bytes += size;
@@ -207,15 +206,6 @@ result<listing> parse_listing(const http_answer& answer) {
   if (root.child("IsTruncated").text().as_bool())
     out.next = root.child_value("NextContinuationToken");
   return out;
-}
-
-std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string_view text) {
-  std::tm parts{};
-  const std::string whole(text.substr(0, 64));
-  const auto* rest = ::strptime(whole.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  if (rest == nullptr || *rest != '\0')
-    return std::nullopt;
-  return std::chrono::system_clock::from_time_t(::timegm(&parts));
 }
 
 bool says_versioned(const http_answer& answer) {

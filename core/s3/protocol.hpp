@@ -75,15 +75,12 @@ judgement judge(const http_answer& answer, const request& asked, const location&
 result<bytes> front_of(const http_answer& answer, std::size_t count);
 
 struct listing {
-  std::uint64_t objects = 0;         // long enough to be records
+  std::uint64_t objects = 0;         // of a size that records have
   std::uint64_t object_bytes = 0;
   std::string next;                  // token of the next page; "": that was all
 };
 // io_error: not a listing.
 result<listing> parse_listing(const http_answer& answer);
-
-// Of an HTTP date, "Sat, 28 Nov 2026 17:00:00 GMT".
-std::optional<std::chrono::system_clock::time_point> parse_http_date(std::string_view text);
 
 // What the <VersioningConfiguration> of a bucket says.
 bool says_versioned(const http_answer& answer);

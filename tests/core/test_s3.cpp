@@ -5,6 +5,7 @@
 #include "core/s3/location.hpp"
 #include "core/s3/protocol.hpp"
 #include "core/s3/signing.hpp"
+#include "core/s3/time.hpp"
 
 namespace mutant::s3 {
 
@@ -219,6 +220,17 @@ BOOST_AUTO_TEST_CASE(dates_of_servers_are_read) {
   BOOST_CHECK(parse_http_date("Fri, 24 May 2013 00:00:00 GMT") == std::chrono::system_clock::from_time_t(1369353600));
   for (const std::string bad : {"", "now", "Fri, 24 May 2013", "2013-05-24T00:00:00Z"})
     BOOST_CHECK(!parse_http_date(bad));
+}
+
+BOOST_AUTO_TEST_CASE(times_beyond_what_a_clock_holds_are_its_end) {
+  const auto last = parse_time("2200-12-31T23:59:59Z");
+  BOOST_REQUIRE(last && *last > std::chrono::system_clock::now());
+  BOOST_CHECK(parse_time("9999-12-31T23:59:59Z") == last);
+  BOOST_CHECK(parse_http_date("Wed, 31 Dec 9999 23:59:59 GMT") == last);
+  BOOST_CHECK(parse_time("1066-01-01T00:00:00Z") == std::chrono::system_clock::time_point{});
+  const auto who = credentials_from_json(R"({"AccessKeyId": "A", "SecretAccessKey": "S", "Expiration": "9999-12-31T00:00:00Z"})");
+  BOOST_REQUIRE(who && who->expires);
+  BOOST_CHECK(*who->expires > std::chrono::system_clock::now());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
