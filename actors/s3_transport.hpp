@@ -36,7 +36,8 @@ struct s3_bucket {
 };
 
 // Finds bucket and credentials, and probes the server unless `memory_file` (empty: none) knows it; `anew`: in any case.
-// Who may only read finds it as well, each time anew. invalid_argument, access_denied, unreachable, timeout, unsupported (a server that ignores conditions). Waits for the network.
+// Who may only read finds it as well, each time anew. invalid_argument, access_denied, unreachable, timeout, unsupported (a
+// server that ignores conditions). Waits for the network.
 result<s3_bucket> find_bucket(const store_url& url, const std::string& memory_file, bool anew = false);
 
 // The store over it; the bucket's way is no longer used by anybody else.

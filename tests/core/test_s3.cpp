@@ -228,7 +228,8 @@ BOOST_AUTO_TEST_CASE(times_beyond_what_a_clock_holds_are_its_end) {
   BOOST_CHECK(parse_time("9999-12-31T23:59:59Z") == last);
   BOOST_CHECK(parse_http_date("Wed, 31 Dec 9999 23:59:59 GMT") == last);
   BOOST_CHECK(parse_time("1066-01-01T00:00:00Z") == std::chrono::system_clock::time_point{});
-  const auto who = credentials_from_json(R"({"AccessKeyId": "A", "SecretAccessKey": "S", "Expiration": "9999-12-31T00:00:00Z"})");
+  const auto who =
+      credentials_from_json(R"({"AccessKeyId": "A", "SecretAccessKey": "S", "Expiration": "9999-12-31T00:00:00Z"})");
   BOOST_REQUIRE(who && who->expires);
   BOOST_CHECK(*who->expires > std::chrono::system_clock::now());
 }

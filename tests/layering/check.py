@@ -65,7 +65,7 @@ def project_files(source):
     yield from sorted(path for path in source.iterdir() if path.is_file() and path.name == "CMakeLists.txt")
     for folder in FOLDERS:
         for path in sorted((source / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and "__pycache__" not in path.parts and "corpus" not in path.parts:
                 yield path
 
 
@@ -73,7 +73,7 @@ def text_of(path):
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return None  # a seed for the fuzzers, a picture
+        return None  # a picture
 
 
 def check_includes(name, lines):
