@@ -15,14 +15,14 @@ caf::result<done> change(self_pointer self, const bytes& record, Atoms... atoms)
   auto& s = self->state;
   s.keep(record);
   if (s.chance(s.options.lies.refuse_write))
-    return to_caf(s.any_error());
+    return s.any_error();
   const auto denied = s.chance(s.options.lies.deny_write) ? std::optional(s.any_error()) : std::nullopt;
   auto promise = self->template make_response_promise<done>();
   self->request(s.options.store, s.options.timeout, atoms..., record)
       .then(
           [promise, denied](done out) mutable {
             if (denied)
-              promise.deliver(to_caf(*denied));
+              promise.deliver(*denied);
             else
               promise.deliver(out);
           },
@@ -38,7 +38,7 @@ caf::result<bytes> read(self_pointer self, Atom atom, const pad_query& query) {
   auto& s = self->state;
   if (auto lie = s.instead_of(query.address)) {
     if (!*lie)
-      return to_caf(lie->error());
+      return lie->error();
     return cut(s.altered(**lie));
   }
   auto promise = self->template make_response_promise<bytes>();
@@ -46,6 +46,15 @@ caf::result<bytes> read(self_pointer self, Atom atom, const pad_query& query) {
       .then([self, promise, cut](bytes& record) mutable { promise.deliver(cut(self->state.altered(record))); },
             [promise](caf::error& e) mutable { promise.deliver(std::move(e)); });
   return promise;
+}
+
+caf::result<pad_store_stats> totals(self_pointer self, stats_atom atom) {
+  auto& s = self->state;
+  if (s.chance(s.options.lies.refuse_read))
+    return s.any_error();
+  if (s.chance(s.options.lies.refuse_read))
+    return pad_store_stats{s.random(), s.random(), s.random()};
+  return self->delegate(s.options.store, atom);
 }
 
 }  // namespace
@@ -73,29 +82,35 @@ void hostile_store_state::keep(const bytes& record) {
     kept[header->address].push_back(record);
 }
 
-// A text that a terminal should not see, and a counter that nothing has.
-error hostile_store_state::any_error() {
+// A text that a terminal should not see, and a counter that nothing has; now and then an error that is not one of ours at all.
+caf::error hostile_store_state::any_error() {
   std::string text;
   for (auto left = random() % 60; left > 0; --left)
     text += static_cast<char>(random() & 0xff);
   const std::uint64_t details[] = {0, 1, random() % 100, max_number - 1, ~std::uint64_t{0}, random()};
   const auto detail = details[random() % std::size(details)];
-  if (options.lies.any_code)
-    return {static_cast<errc>(1 + random() % last_errc), std::move(text), detail};
+  if (options.lies.any_code) {
+    static constexpr caf::atom_value foreign[] = {caf::atom("system"), caf::atom("exit"), caf::atom("other")};
+    const auto kind = random() % 8;
+    const auto code = static_cast<std::uint8_t>(1 + random() % (kind == 0 ? 255 : last_errc));
+    if (kind == 1)
+      return {code, foreign[random() % std::size(foreign)], caf::make_message(text)};
+    return to_caf({static_cast<errc>(code), std::move(text), detail});
+  }
   static constexpr errc codes[] = {errc::pad_not_found, errc::stale_counter, errc::pad_conflict, errc::bad_signature,
                                    errc::corrupt_record, errc::store_full, errc::overloaded, errc::timeout, errc::unreachable,
                                    errc::access_denied, errc::io_error, errc::too_large, errc::unsupported};
-  return {codes[random() % std::size(codes)], std::move(text), detail};
+  return to_caf({codes[random() % std::size(codes)], std::move(text), detail});
 }
 
-std::optional<result<bytes>> hostile_store_state::instead_of(const pad_address& address) {
+std::optional<caf::expected<bytes>> hostile_store_state::instead_of(const pad_address& address) {
   if (auto at = shown.find(address); at != shown.end())
     return at->second;
   const auto& lies = options.lies;
   if (chance(lies.refuse_read))
-    return fail(any_error());
+    return any_error();
   if (chance(lies.hide))
-    return fail(errc::pad_not_found, "there is no such pad");
+    return to_caf({errc::pad_not_found, "there is no such pad"});
   const auto at = kept.find(address);
   if (at == kept.end() || !chance(lies.show_another))
     return std::nullopt;
@@ -130,7 +145,7 @@ hostile_store_actor::behavior_type hostile_store(self_pointer self, hostile_stor
       [self](get_atom atom, const pad_query& query) { return read(self, atom, query); },
       [self](head_atom atom, const pad_query& query) { return read(self, atom, query); },
       [self](erase_atom atom, const bytes& blank) { return change(self, blank, atom); },
-      [self](stats_atom atom) { return self->delegate(self->state.options.store, atom); },
+      [self](stats_atom atom) { return totals(self, atom); },
       [self](trim_atom atom) { return self->delegate(self->state.options.store, atom); },
       [self](const hostile_options& lies) { self->state.options.lies = lies; },
       [self](const kept_query& query) { return self->state.kept[query.address]; },

@@ -21,8 +21,8 @@ struct hostile_options {
   double alter_header = 0;       // a byte of what is read, within its header
   double forge_counter = 0;      // what is read says another counter
   double hide = 0;               // pad_not_found
-  double refuse_read = 0;        // an error: any text
-  bool any_code = false;         // errors of any code, not only of those that a pad store may give
+  double refuse_read = 0;        // an error: any text. Totals are made up besides
+  bool any_code = false;         // errors of any code and category, not only of those that a pad store may give
 
   result<void> validate() const;
 };
@@ -54,9 +54,9 @@ struct hostile_store_state {
 
   bool chance(double p);
   void keep(const bytes& record);
-  error any_error();
+  caf::error any_error();
   // What a read of this pad is answered with; nothing: what the store behind says.
-  std::optional<result<bytes>> instead_of(const pad_address& address);
+  std::optional<caf::expected<bytes>> instead_of(const pad_address& address);
   bytes altered(const bytes& record);
 
   hostile_store_options options;

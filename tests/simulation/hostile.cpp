@@ -28,6 +28,7 @@ hostile_options draw_lies(dice& d) {
                     &out.refuse_read})
     if (d.chance(0.5))
       *lie = worst * static_cast<double>(1 + d.below(1000)) / 1000;
+  out.any_code = d.chance(0.7);
   return out;
 }
 
@@ -35,7 +36,8 @@ std::string to_string(const hostile_options& lies) {
   auto part = [](const char* name, double p) { return p > 0 ? " " + std::string(name) + " " + std::to_string(p) : ""; };
   return part("refuse_write", lies.refuse_write) + part("deny_write", lies.deny_write)
          + part("show_another", lies.show_another) + part("alter_header", lies.alter_header)
-         + part("forge_counter", lies.forge_counter) + part("hide", lies.hide) + part("refuse_read", lies.refuse_read);
+         + part("forge_counter", lies.forge_counter) + part("hide", lies.hide) + part("refuse_read", lies.refuse_read)
+         + (lies.any_code ? " any_code" : "");
 }
 
 bool is_integrity(errc code) {
