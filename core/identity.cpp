@@ -19,15 +19,25 @@ constexpr std::string_view first_line = "mutant-identity 2\n";
 constexpr std::string_view first_line_of_format_1 = "mutant-identity 1\n";
 constexpr std::string_view clear_line = "kdf none\n";
 constexpr std::string_view argon_word = "kdf argon2id ";
-constexpr std::string_view seed_word = "seed ";
+constexpr std::string_view kind_word = "kind ", reader_line = "kind reader\n";
 
 constexpr std::uint32_t min_memory_kib = 8, max_memory_kib = 1024 * 1024, max_passes = 64;
-constexpr std::size_t salt_bytes = 16, seed_bytes = 32, check_bytes = 8;
-constexpr std::size_t sealed_bytes = nonce_bytes + seed_bytes + tag_bytes;
+constexpr std::size_t salt_bytes = 16, check_bytes = 8;
+constexpr std::size_t seed_bytes = 32, reader_bytes = 64;   // what is kept: the seed; or reading secret and root address
+constexpr std::size_t max_body_bytes = nonce_bytes + reader_bytes + tag_bytes;
 constexpr std::size_t max_file_bytes = 4096;
 
 using salt_value = std::array<std::byte, salt_bytes>;
 using check_value = std::array<std::byte, check_bytes>;
+
+constexpr std::size_t bytes_of_kind(bool is_reader) {
+  return is_reader ? reader_bytes : seed_bytes;
+}
+
+// What begins the last line.
+constexpr std::string_view word_of_kind(bool is_reader) {
+  return is_reader ? "keys " : "seed ";
+}
 
 // Text that is wiped when it goes.
 struct secret_text {
@@ -51,11 +61,12 @@ check_value check_of(std::string_view header, byte_view body) {
   return check;
 }
 
-std::string with_seed_line(std::string header, byte_view body) {
+std::string with_last_line(std::string header, bool is_reader, byte_view body) {
   auto check = check_of(header, body);
   secret_text body_hex(to_hex(body));
-  header.reserve(header.size() + seed_word.size() + body_hex.value.size() + 2 * check_bytes + 1);
-  header += seed_word;
+  const auto word = word_of_kind(is_reader);
+  header.reserve(header.size() + word.size() + body_hex.value.size() + 2 * check_bytes + 1);
+  header += word;
   header += body_hex.value;
   header += to_hex(check);
   header += '\n';
@@ -95,12 +106,28 @@ bool in_bounds(passphrase_cost cost) {
 }
 
 struct parsed_identity {
-  std::string_view header;  // the first two lines
+  std::string_view header;  // all lines but the last
+  bool is_reader = false;
   bool encrypted = false;
   passphrase_cost cost;
   salt_value salt{};
-  secret<sealed_bytes> body;  // the seed alone, or nonce, ciphertext and tag
+  secret<max_body_bytes> body;  // its front: what is kept alone, or nonce, ciphertext and tag
+
+  std::size_t kept_bytes() const { return bytes_of_kind(is_reader); }
+  std::size_t body_bytes() const { return encrypted ? nonce_bytes + kept_bytes() + tag_bytes : kept_bytes(); }
 };
+
+// A line `kind NAME`. An owner's file has none.
+result<void> parse_kind(std::string_view line, parsed_identity& to) {
+  to.is_reader = line == reader_line;
+  const auto name = line.substr(kind_word.size(), line.size() - kind_word.size() - 1);
+  if (to.is_reader)
+    return {};
+  if (name.empty() || name.size() > 32 || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") != std::string_view::npos)
+    return corrupt("is damaged: its `kind` line names none");
+  return fail(errc::unsupported, "the identity file is of kind `" + std::string(name)
+                                     + "`, which this program does not know: a newer program wrote it. Use the newer one");
+}
 
 result<void> parse_kdf(std::string_view line, parsed_identity& to) {
   if (line == clear_line)
@@ -117,13 +144,15 @@ result<void> parse_kdf(std::string_view line, parsed_identity& to) {
   return {};
 }
 
-result<void> parse_seed(std::string_view line, parsed_identity& to) {
-  if (!line.starts_with(seed_word))
-    return corrupt("is truncated: it has no whole `seed` line");
-  auto hex = line.substr(seed_word.size(), line.size() - seed_word.size() - 1);
-  auto body_bytes = to.encrypted ? sealed_bytes : seed_bytes;
+result<void> parse_last_line(std::string_view line, parsed_identity& to) {
+  const auto word = word_of_kind(to.is_reader);
+  const auto name = "`" + std::string(word.substr(0, word.size() - 1)) + "` line";
+  if (!line.starts_with(word))
+    return corrupt("is truncated: it has no whole " + name);
+  auto hex = line.substr(word.size(), line.size() - word.size() - 1);
+  const auto body_bytes = to.body_bytes();
   if (hex.size() != 2 * (body_bytes + check_bytes) || !lower_hex(hex))
-    return corrupt("is damaged: its `seed` line does not have " + std::to_string(2 * (body_bytes + check_bytes))
+    return corrupt("is damaged: its " + name + " does not have " + std::to_string(2 * (body_bytes + check_bytes))
                    + " lower-case hex digits");
   auto body = byte_span(to.body.value).first(body_bytes);
   check_value check;
@@ -153,17 +182,34 @@ result<parsed_identity> parse(std::string_view text) {
                                        + "`: a newer program wrote it, and this one reads format 2. Use the newer one");
   if (first != first_line)
     return corrupt("does not begin with the line `mutant-identity 2`: damaged, or not an identity");
-  auto kdf = take_line(rest);
-  if (kdf.empty())
+  auto line = take_line(rest);
+  if (line.starts_with(kind_word)) {
+    if (auto done = parse_kind(line, parsed); !done)
+      return fail(std::move(done).error());
+    line = take_line(rest);
+  }
+  if (line.empty())
     return corrupt("is truncated: it has no whole `kdf` line");
-  parsed.header = text.substr(0, first_line.size() + kdf.size());
-  if (auto done = parse_kdf(kdf, parsed); !done)
+  parsed.header = text.substr(0, text.size() - rest.size());
+  if (auto done = parse_kdf(line, parsed); !done)
     return fail(std::move(done).error());
-  if (auto done = parse_seed(take_line(rest), parsed); !done)
+  if (auto done = parse_last_line(take_line(rest), parsed); !done)
     return fail(std::move(done).error());
   if (!rest.empty())
-    return corrupt("goes on behind its `seed` line");
+    return corrupt("goes on behind its last line");
   return parsed;
+}
+
+identity_keys keys_in(byte_view kept, bool is_reader) {
+  if (!is_reader) {
+    seed owner;
+    copy_bytes(kept, owner.value);
+    return owner;
+  }
+  reader_key reader;
+  copy_bytes(kept.first<32>(), reader.reading.value);
+  copy_bytes(kept.last<32>(), reader.root);
+  return reader;
 }
 
 // -- files ------------------------------------------------------------------------------------------------------------
@@ -229,10 +275,21 @@ seed generate_seed() {
   return owner;
 }
 
-result<std::string> encode_identity(const seed& owner, std::string_view passphrase, passphrase_cost cost) {
+result<std::string> encode_identity(const identity_keys& keys, std::string_view passphrase, passphrase_cost cost) {
+  const auto is_reader = std::holds_alternative<reader_key>(keys);
+  secret<max_body_bytes> body;
+  const auto all = byte_span(body.value);
+  const auto kept = all.subspan(nonce_bytes, bytes_of_kind(is_reader));
+  if (const auto* reader = std::get_if<reader_key>(&keys)) {
+    copy_bytes(reader->reading.value, kept.first<32>());
+    copy_bytes(reader->root, kept.last<32>());
+  } else {
+    copy_bytes(std::get<seed>(keys).value, kept);
+  }
   std::string header(first_line);
+  header += is_reader ? reader_line : std::string_view();
   if (passphrase.empty())
-    return with_seed_line(header.append(clear_line), owner.value);
+    return with_last_line(header.append(clear_line), is_reader, kept);
   if (!in_bounds(cost))
     return fail(errc::invalid_argument, "a passphrase may cost 8 KiB to 1 GiB of memory and 1 to 64 passes");
   salt_value salt;
@@ -243,47 +300,41 @@ result<std::string> encode_identity(const seed& owner, std::string_view passphra
   header += argon_word;
   header += std::to_string(cost.memory_kib) + ' ' + std::to_string(cost.passes) + ' ' + to_hex(salt) + '\n';
 
-  std::array<std::byte, nonce_bytes> nonce;
+  const auto nonce = all.first<nonce_bytes>();
   random_fill(nonce);
-  secret<sealed_bytes> body;
-  byte_span all(body.value);
-  std::copy(nonce.begin(), nonce.end(), all.begin());
-  std::copy(owner.value.begin(), owner.value.end(), all.begin() + nonce_bytes);
-  encrypt_in_place(*key, nonce, as_byte_view(header), all.subspan(nonce_bytes, seed_bytes), all.last<tag_bytes>());
-  return with_seed_line(std::move(header), all);
+  const auto sealed = all.first(nonce_bytes + kept.size() + tag_bytes);
+  encrypt_in_place(*key, nonce, as_byte_view(header), kept, sealed.last<tag_bytes>());
+  return with_last_line(std::move(header), is_reader, sealed);
 }
 
 result<identity_text> inspect_identity(std::string_view text) {
   auto parsed = parse(text);
   if (!parsed)
     return fail(std::move(parsed).error());
-  return identity_text{parsed->encrypted};
+  return identity_text{parsed->encrypted, parsed->is_reader};
 }
 
-result<seed> decode_identity(std::string_view text, std::string_view passphrase) {
+result<identity_keys> decode_identity(std::string_view text, std::string_view passphrase) {
   auto parsed = parse(text);
   if (!parsed)
     return fail(std::move(parsed).error());
-  seed owner;
-  byte_view body(parsed->body.value);
-  if (!parsed->encrypted) {
-    std::copy_n(body.begin(), seed_bytes, owner.value.begin());
-    return owner;
-  }
+  const auto body = byte_span(parsed->body.value).first(parsed->body_bytes());
+  if (!parsed->encrypted)
+    return keys_in(body, parsed->is_reader);
   if (passphrase.empty())
     return fail(errc::access_denied, "the identity is under a passphrase, and none was given");
   auto key = derive_from_passphrase(passphrase, parsed->salt, parsed->cost.memory_kib, parsed->cost.passes);
   if (!key)
     return fail(std::move(key).error());
-  if (!decrypt(*key, body.first<nonce_bytes>(), as_byte_view(parsed->header), body.subspan(nonce_bytes, seed_bytes),
-               body.last<tag_bytes>(), owner.value))
+  const auto kept = body.subspan(nonce_bytes, parsed->kept_bytes());
+  if (!decrypt(*key, body.first<nonce_bytes>(), as_byte_view(parsed->header), kept, body.last<tag_bytes>(), kept))
     return fail(errc::access_denied, "the identity does not open with this passphrase");
-  return owner;
+  return keys_in(kept, parsed->is_reader);
 }
 
-result<void> create_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
+result<void> create_identity_file(const std::string& path, const identity_keys& keys, std::string_view passphrase,
                                   passphrase_cost cost) {
-  auto text = encode_identity(owner, passphrase, cost);
+  auto text = encode_identity(keys, passphrase, cost);
   if (!text)
     return fail(std::move(text).error());
   secret_text content(std::move(*text));
@@ -296,9 +347,9 @@ result<void> install_identity_file(const std::string& path, std::string_view tex
   return write_new_file(path, text);
 }
 
-result<void> replace_identity_file(const std::string& path, const seed& owner, std::string_view passphrase,
+result<void> replace_identity_file(const std::string& path, const identity_keys& keys, std::string_view passphrase,
                                    passphrase_cost cost) {
-  auto text = encode_identity(owner, passphrase, cost);
+  auto text = encode_identity(keys, passphrase, cost);
   if (!text)
     return fail(std::move(text).error());
   secret_text content(std::move(*text));

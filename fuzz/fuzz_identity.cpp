@@ -15,8 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::abort();
   if (!inspected || inspected->needs_passphrase)
     return 0;
-  auto owner = decode_identity(text, "");
-  if (!owner || encode_identity(*owner, "", {}) != std::string(text))
+  auto keys = decode_identity(text, "");
+  if (!keys || std::holds_alternative<reader_key>(*keys) != inspected->is_reader
+      || encode_identity(*keys, "", {}) != std::string(text))
     std::abort();
   return 0;
 }

@@ -155,15 +155,20 @@ class Pad:
         return self.record(counter, PRIVATE, 0, payload)
 
 
-def identity(header, body):
-    check = sha256(header.encode() + body)[:8]
-    return (header + "seed " + (body + check).hex() + "\n").encode()
+OWNER, READER = ("", "seed"), ("kind reader\n", "keys")   # what an identity file of either kind says
 
 
-def identity_under(passphrase, memory_kib, passes, salt, nonce):
-    header = f"mutant-identity 2\nkdf argon2id {memory_kib} {passes} {salt.hex()}\n"
+def identity(kind, kdf, seal):
+    """`seal` gives what the last line holds, for the lines before it."""
+    header = f"mutant-identity 2\n{kind[0]}kdf {kdf}\n"
+    body = seal(header.encode())
+    return f"{header}{kind[1]} {(body + sha256(header.encode() + body)[:8]).hex()}\n".encode()
+
+
+def identity_under(kind, kept, passphrase, memory_kib, passes, salt, nonce):
     key = nacl.pwhash.argon2id.kdf(32, passphrase, salt, opslimit=passes, memlimit=memory_kib * 1024)
-    return identity(header, nonce + xchacha20poly1305(key, nonce, SEED, header.encode()))
+    return identity(kind, f"argon2id {memory_kib} {passes} {salt.hex()}",
+                    lambda header: nonce + xchacha20poly1305(key, nonce, kept, header))
 
 
 # -- vectors ----------------------------------------------------------------------------------------------------------
@@ -260,10 +265,13 @@ def index_vectors():
 
 
 def identity_vectors():
-    yield "identity.clear", identity("mutant-identity 2\nkdf none\n", SEED)
-    yield "identity.passphrase", b"correct horse"
-    yield "identity.under_passphrase", identity_under(b"correct horse", 64, 2, bytes(range(0x10, 0x20)),
-                                                      bytes(range(0x20, 0x38)))
+    for_readers = READING + Pad(b"mut_root", 0).address
+    passphrase, salt, nonce = b"correct horse", bytes(range(0x10, 0x20)), bytes(range(0x20, 0x38))
+    yield "identity.clear", identity(OWNER, "none", lambda _: SEED)
+    yield "identity.passphrase", passphrase
+    yield "identity.under_passphrase", identity_under(OWNER, SEED, passphrase, 64, 2, salt, nonce)
+    yield "identity.reader", identity(READER, "none", lambda _: for_readers)
+    yield "identity.reader_under_passphrase", identity_under(READER, for_readers, passphrase, 64, 2, salt, nonce)
 
 
 def cache_vectors():
@@ -289,7 +297,8 @@ SECTIONS = {"keys": key_vectors, "fingerprints": fingerprint_vectors, "records":
 # Which vectors are whole inputs of which fuzz target.
 FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blank", "record.public"),
           "fuzz_commit": ("commit.empty", "commit"), "fuzz_snapshot_part": ("part.empty", "part"),
-          "fuzz_root": ("root.empty", "root"), "fuzz_identity": ("identity.clear", "identity.under_passphrase"),
+          "fuzz_root": ("root.empty", "root"), "fuzz_identity": ("identity.clear", "identity.under_passphrase", "identity.reader",
+                            "identity.reader_under_passphrase"),
           "fuzz_cache_file": ("cache.seen", "cache.file")}
 
 

@@ -210,9 +210,9 @@ int check_session::run() {
 
 // All that the index has in the store is read and verified: first as if this machine remembered nothing of it. Then it is held
 // against what this machine has seen, and left open.
-result<store_stats> check_index(context& c, const seed& owner) {
+result<store_stats> check_index(context& c, const identity_keys& keys) {
   c.anew = true;
-  if (auto opened = open_store(c, owner, false); !opened)
+  if (auto opened = open_store(c, keys, false); !opened)
     return fail(opened.error());
   auto synced = c.store->sync();
   auto stats = synced ? c.store->stats() : fail(synced.error());
@@ -220,7 +220,7 @@ result<store_stats> check_index(context& c, const seed& owner) {
   c.anew = false;
   if (!stats)
     return stats;
-  if (auto opened = open_store(c, owner, false); !opened)
+  if (auto opened = open_store(c, keys, false); !opened)
     return fail(opened.error());
   if (auto seen = c.store->sync(); !seen)
     return fail(seen.error());
@@ -229,14 +229,17 @@ result<store_stats> check_index(context& c, const seed& owner) {
 
 // False: that was all.
 result<bool> begin_check(context& c, const check_arguments& given) {
+  if (given.drop_damaged && given.yes)
+    if (auto owners = refuse_reader(c); !owners)
+      return fail(owners.error());
   if (!given.index && (given.data || !given.keys.empty() || c.salvage)) {
     auto opened = open_for_reading(c);
     return opened && !*opened ? fail(errc::key_not_found, nothing_stored_yet(c)) : opened;
   }
-  auto owner = load_identity(c);
-  if (!owner)
-    return fail(owner.error().code, owner.error().code == errc::key_not_found ? nothing_stored_yet(c) : owner.error().message);
-  auto stats = check_index(c, *owner);
+  auto keys = load_identity(c);
+  if (!keys)
+    return fail(keys.error().code, keys.error().code == errc::key_not_found ? nothing_stored_yet(c) : keys.error().message);
+  auto stats = check_index(c, *keys);
   if (!stats)
     return fail(stats.error().code, "the index: " + stats.error().message);
   const auto position = position_text(stats->index.sequence, stats->index.last_commit);
@@ -252,7 +255,7 @@ int run_repair(context& c, const check_arguments& given) {
     return c.out.failed("check", {errc::invalid_argument, "--repair-from FILE goes with one KEY and nothing else"});
   const auto& key = given.keys.front();
   auto failed = [&](const error& e) { return c.out.failed("check " + in_quotes(key), e); };
-  auto opened = open_for_reading(c);
+  auto opened = open_for_changing(c);
   if (!opened || !*opened)
     return failed(!opened ? opened.error() : error{errc::key_not_found, nothing_stored_yet(c)});
   auto bar = bar_for(c, printable(key));

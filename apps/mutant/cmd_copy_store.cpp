@@ -118,7 +118,7 @@ int run_copy_store(context& c, const copy_arguments& given) {
       return failed(url->error());
   if (place_of(*from) == place_of(*to))
     return failed({errc::invalid_argument, "both are the same place"});
-  auto owner = load_identity(c);
+  auto owner = load_owner(c);
   if (!owner)
     return failed(owner.error().code == errc::key_not_found ? error{errc::key_not_found, nothing_stored_yet(c)}
                                                             : owner.error());

@@ -21,22 +21,27 @@ outcome show(context& c) {
   if (!text)
     return fail(text.error());
   auto kind = inspect_identity(*text);
-  auto owner = kind ? open_identity(*text, c.where.identity, c.options.passphrase_file) : fail(kind.error());
+  auto keys = kind ? open_identity(*text, c.where.identity, c.options.passphrase_file) : fail(kind.error());
   wipe(std::as_writable_bytes(std::span(*text)));
-  if (!owner)
-    return fail(owner.error());
-  const auto name = keyring(*owner).owner_name();
+  if (!keys)
+    return fail(keys.error());
+  const auto name = std::visit([](const auto& of) { return keyring(of).owner_name(); }, *keys);
   if (c.out.use_json) {
-    c.out.document({{"identity", c.where.identity}, {"name", name}, {"passphrase", kind->needs_passphrase}});
+    c.out.document({{"identity", c.where.identity},
+                    {"kind", kind->is_reader ? "reader" : "owner"},
+                    {"name", name},
+                    {"passphrase", kind->needs_passphrase}});
     return {};
   }
-  c.out.print("identity    " + c.where.identity + "\nname        " + name + " (tells nothing of the seed)\npassphrase  "
+  c.out.print("identity    " + c.where.identity + "\nkind        "
+              + (kind->is_reader ? "a reader's: reads what the owner of this name stores, and changes nothing" : "the owner's")
+              + "\nname        " + name + " (tells nothing of the seed)\npassphrase  "
               + (kind->needs_passphrase ? "yes" : "none") + "\n");
   return {};
 }
 
 outcome print_words(context& c) {
-  auto owner = load_identity(c);
+  auto owner = load_owner(c);
   if (!owner)
     return fail(owner.error());
   c.out.note("whoever has these words has everything that is stored; a passphrase does not protect them");
@@ -79,15 +84,15 @@ result<passphrase> other_passphrase(const identity_arguments& given) {
 outcome change_passphrase(context& c, const identity_arguments& given) {
   if (given.remove && !given.new_passphrase_file.empty())
     return fail(errc::invalid_argument, "--remove and --new-passphrase-file exclude each other");
-  auto owner = load_identity(c);
-  if (!owner)
-    return fail(owner.error());
+  auto keys = load_identity(c);
+  if (!keys)
+    return fail(keys.error());
   auto word = given.remove ? result<passphrase>(passphrase()) : other_passphrase(given);
   if (!word)
     return fail(word.error());
   if (!given.remove && word->text().empty())
     return fail(errc::invalid_argument, "the new passphrase is empty; --remove takes the old one away");
-  if (auto replaced = uninterrupted([&] { return replace_identity_file(c.where.identity, *owner, word->text()); }); !replaced)
+  if (auto replaced = uninterrupted([&] { return replace_identity_file(c.where.identity, *keys, word->text()); }); !replaced)
     return replaced;
   c.out.summary(given.remove ? "the identity is under no passphrase any more"
                              : "the identity is under the new passphrase; copies of the file keep the old one");
@@ -95,15 +100,15 @@ outcome change_passphrase(context& c, const identity_arguments& given) {
 }
 
 outcome export_to(context& c, const identity_arguments& given) {
-  auto owner = load_identity(c);
-  if (!owner)
-    return fail(owner.error());
+  auto keys = load_identity(c);
+  if (!keys)
+    return fail(keys.error());
   auto word = other_passphrase(given);
   if (!word)
     return fail(word.error());
   if (word->text().empty())
     return fail(errc::invalid_argument, "what leaves this machine goes under a passphrase, and none was given");
-  if (auto made = create_identity_file(given.file, *owner, word->text()); !made)
+  if (auto made = create_identity_file(given.file, *keys, word->text()); !made)
     return made;
   c.out.summary("exported the identity to " + printable(given.file) + ", under the new passphrase");
   return {};
@@ -116,8 +121,8 @@ outcome import_from(context& c, const identity_arguments& given) {
   auto text = read_identity_file(given.file);
   if (!text)
     return fail(text.error());
-  auto owner = open_identity(*text, given.file, c.options.passphrase_file);
-  auto made = owner ? install_identity_file(c.where.identity, *text) : fail(owner.error());
+  auto keys = open_identity(*text, given.file, c.options.passphrase_file);
+  auto made = keys ? install_identity_file(c.where.identity, *text) : fail(keys.error());
   wipe(std::as_writable_bytes(std::span(*text)));
   if (!made)
     return made;

@@ -10,7 +10,7 @@ int run_mv(context& c, const std::string& from, const std::string& to) {
   for (const auto* key : {&from, &to})
     if (auto good = check_key(*key); !good)
       return failed(good.error());
-  auto opened = open_for_reading(c);  // it makes no store
+  auto opened = open_for_changing(c);  // it makes no store
   if (!opened)
     return failed(opened.error());
   if (!*opened)

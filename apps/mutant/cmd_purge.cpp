@@ -19,7 +19,7 @@ json to_json(const purge_request& asked, const purge_result& r) {
 }
 
 int run_purge(context& c, const purge_request& request) {
-  auto opened = open_for_reading(c);
+  auto opened = open_for_changing(c);
   if (!opened)
     return c.out.failed("purge", opened.error());
   purge_result r;

@@ -65,7 +65,7 @@ int run_rm(context& c, const std::vector<std::string>& keys, const std::string& 
   auto if_version = check(keys, version);
   if (!if_version)
     return c.out.failed(subject, if_version.error());
-  auto opened = open_for_reading(c);  // it makes no store
+  auto opened = open_for_changing(c);  // it makes no store
   if (!opened)
     return c.out.failed(subject, opened.error());
   if (!*opened)

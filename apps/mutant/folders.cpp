@@ -257,7 +257,7 @@ int remove_folder(context& c, const std::string& what, const folder_arguments& g
   if (what.empty())
     return session.failed({errc::invalid_argument,
                            "an empty PREFIX would remove all in the store; if that is meant: rm --glob '**'"});
-  auto opened = c.store ? result<bool>(true) : open_for_reading(c);   // one of several prefixes
+  auto opened = c.store ? result<bool>(true) : open_for_changing(c);   // one of several prefixes
   if (!opened)
     return session.failed(opened.error());
   if (!*opened)

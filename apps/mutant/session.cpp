@@ -23,7 +23,7 @@ bool may_write_directory(const std::string& directory) {
 
 }  // namespace
 
-result<seed> open_identity(const std::string& text, const std::string& path, const std::string& passphrase_file) {
+result<identity_keys> open_identity(const std::string& text, const std::string& path, const std::string& passphrase_file) {
   auto explained = [&](error e) {
     e.message += " (" + path + ")";
     if (e.code == errc::corrupt_record)
@@ -46,17 +46,39 @@ result<seed> open_identity(const std::string& text, const std::string& path, con
     }
     word = std::move(**given);
   }
-  auto owner = decode_identity(text, word.text());
-  return owner ? owner : explained(owner.error());
+  auto keys = decode_identity(text, word.text());
+  return keys ? keys : explained(keys.error());
 }
 
-result<seed> load_identity(const context& c) {
+result<identity_keys> load_identity(const context& c) {
   auto text = read_identity_file(c.where.identity);
   if (!text)
     return fail(text.error());
-  auto owner = open_identity(*text, c.where.identity, c.options.passphrase_file);
+  auto keys = open_identity(*text, c.where.identity, c.options.passphrase_file);
   wipe(std::as_writable_bytes(std::span(*text)));
-  return owner;
+  return keys;
+}
+
+result<void> refuse_reader(const context& c) {
+  auto text = read_identity_file(c.where.identity);
+  const auto is_reader = text && inspect_identity(*text).value_or(identity_text{}).is_reader;
+  if (text)
+    wipe(std::as_writable_bytes(std::span(*text)));
+  if (is_reader)
+    return fail(errc::access_denied, "the identity at " + c.where.identity + " is a reader's: it can read what the owner "
+                                         "stores, and change nothing. This takes the owner's identity (--home, $MUTANT_HOME)");
+  return {};
+}
+
+result<seed> load_owner(const context& c) {
+  if (auto owners = refuse_reader(c); !owners)
+    return fail(owners.error());
+  auto keys = load_identity(c);
+  if (!keys)
+    return fail(keys.error());
+  if (const auto* owner = std::get_if<seed>(&*keys))
+    return *owner;
+  return fail(errc::access_denied, "the identity at " + c.where.identity + " has just become a reader's");
 }
 
 result<seed> read_seed_words(const context& c) {
@@ -95,11 +117,14 @@ void warn_of_plain_nodes(const console& out, const store_url& store) {
              "used and when, and can drop or withhold them. Use cafs:// with certificates (mutant node --make-certs)");
 }
 
-result<void> open_store(context& c, const seed& owner, bool create) {
+result<void> open_store(context& c, const identity_keys& keys, bool create) {
   forget_given_passphrase();
   warn_of_plain_nodes(c.out, c.where.store);
   client_options options;
-  options.store.owner = owner;
+  if (const auto* reader = std::get_if<reader_key>(&keys))
+    options.store.reader = *reader;
+  else
+    options.store.owner = std::get<seed>(keys);
   options.store.url = to_string(c.where.store);
   options.store.create = create;
   options.store.accept_rollback = c.accept_rollback;
@@ -141,16 +166,22 @@ void tell_what_is_lost(context& c) {
 }  // namespace
 
 result<bool> open_for_reading(context& c) {
-  auto owner = load_identity(c);
-  if (!owner && owner.error().code == errc::key_not_found)
+  auto keys = load_identity(c);
+  if (!keys && keys.error().code == errc::key_not_found)
     return false;
-  if (!owner)
-    return fail(owner.error());
-  if (auto opened = open_store(c, *owner, false); !opened)
+  if (!keys)
+    return fail(keys.error());
+  if (auto opened = open_store(c, *keys, false); !opened)
     return fail(opened.error());
   if (c.salvage)
     tell_what_is_lost(c);
   return true;
+}
+
+result<bool> open_for_changing(context& c) {
+  if (auto owners = refuse_reader(c); !owners)
+    return fail(owners.error());
+  return open_for_reading(c);
 }
 
 std::string nothing_stored_yet(const context& c) {
@@ -167,9 +198,11 @@ result<seed> make_identity(context& c, std::string_view given) {
 }
 
 result<void> open_for_writing(context& c) {
+  if (auto owners = refuse_reader(c); !owners)
+    return owners;
   if (auto ready = prepare_places(c.where); !ready)
     return ready;
-  auto owner = load_identity(c);
+  auto owner = load_owner(c);
   if (!owner && owner.error().code == errc::key_not_found) {
     // Someone else's store, or our own whose identity is lost: not to be decided in passing. Another process may have made
     // both since we looked.
@@ -184,7 +217,7 @@ result<void> open_for_writing(context& c) {
     if (owner)
       c.out.note("values are kept in " + to_string(c.where.store));
     else if (owner.error().code == errc::key_exists)
-      owner = load_identity(c);
+      owner = load_owner(c);
   }
   if (!owner)
     return fail(owner.error());

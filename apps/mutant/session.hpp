@@ -10,6 +10,7 @@
 #include "apps/mutant/passphrase.hpp"
 #include "apps/mutant/progress_bar.hpp"
 #include "apps/mutant/signals.hpp"
+#include "core/identity.hpp"
 
 namespace mutant::cli {
 
@@ -29,14 +30,22 @@ struct context {
 result<bool> open_for_reading(context& c);
 // What to tell someone who looks for something then.
 std::string nothing_stored_yet(const context& c);
+// The same for a command that changes what is there, and makes nothing. access_denied: the identity is a reader's; the store
+// was not asked.
+result<bool> open_for_changing(context& c);
 
-// Opens the store for a command that writes; makes identity and store if there are none, and says where.
+// Opens the store for a command that writes; makes identity and store if there are none, and says where. access_denied: as
+// above.
 result<void> open_for_writing(context& c);
 
+// access_denied if the identity is a reader's, which only reads. No passphrase is asked for.
+result<void> refuse_reader(const context& c);
 // The identity, asking for its passphrase if it has one. key_not_found: there is none.
-result<seed> load_identity(const context& c);
+result<identity_keys> load_identity(const context& c);
+// Of those, the owner's alone. access_denied: it is a reader's.
+result<seed> load_owner(const context& c);
 // Another one's text, with its passphrase from `passphrase_file`, the environment or the terminal. `path` is for messages.
-result<seed> open_identity(const std::string& text, const std::string& path, const std::string& passphrase_file);
+result<identity_keys> open_identity(const std::string& text, const std::string& path, const std::string& passphrase_file);
 // A new identity, in its file. `given`: its passphrase; empty: none. key_exists: there is one already.
 result<seed> make_identity(context& c, std::string_view given);
 // 24 words from standard input; asked for, at a terminal.
@@ -44,7 +53,7 @@ result<seed> read_seed_words(const context& c);
 // The passphrase for something new: given, or asked for at a terminal; otherwise none.
 result<passphrase> new_passphrase(const std::string& file);
 // Opens the store with this identity. `create`: make a local store that is not there.
-result<void> open_store(context& c, const seed& owner, bool create);
+result<void> open_store(context& c, const identity_keys& keys, bool create);
 
 // Says so, once, when a store is_exposed.
 void warn_of_plain_nodes(const console& out, const store_url& store);

@@ -23,10 +23,12 @@ result<seed> owner_of(const settings& s) {
   if (!text)
     return fail(text.error());
   const auto* passphrase = std::getenv("MUTANT_PASSPHRASE");
-  auto owner = decode_identity(*text, passphrase == nullptr ? "" : passphrase);
-  if (!owner)
-    return fail(owner.error().code, owner.error().message + " (" + s.identity_file + ")");
-  return owner;
+  auto keys = decode_identity(*text, passphrase == nullptr ? "" : passphrase);
+  if (!keys)
+    return fail(keys.error().code, keys.error().message + " (" + s.identity_file + ")");
+  if (const auto* owner = std::get_if<seed>(&*keys))
+    return *owner;
+  return fail(errc::access_denied, "the identity at " + s.identity_file + " is a reader's, and a workload writes");
 }
 
 result<key_space> make_space(const settings& s, bool large) {

@@ -1,6 +1,8 @@
 // Stores opened with a reader's key: the reading secret and the address of the root, and nothing that signs.
+#include "core/identity.hpp"
 #include "core/index/codec.hpp"
 #include "tests/actors/fixture.hpp"
+#include "tests/temporary_directory.hpp"
 
 namespace mutant::testing {
 
@@ -113,6 +115,19 @@ BOOST_AUTO_TEST_CASE(another_readers_key_opens_nothing) {
   key.reading.value[3] ^= std::byte{1};
   c.reader = key;
   BOOST_TEST((get_error<list_page>(open(c, false), list_atom_v, list_request{}).code == errc::index_corrupt));
+}
+
+// The file is what a reader is given: it has all that it takes.
+BOOST_AUTO_TEST_CASE(an_identity_file_of_a_reader_opens_the_store) {
+  put_value(open(as_owner(), false), "a", several_chunks);
+  const temporary_directory folder;
+  const auto path = folder.file("identity");
+  BOOST_REQUIRE(create_identity_file(path, keys->for_readers(), "words", {64, 1}).has_value());
+  const auto given = decode_identity(read_identity_file(path).value(), "words").value();
+  auto c = as_owner();
+  c.owner = seed();
+  c.reader = std::get<reader_key>(given);
+  BOOST_TEST(read(open(c, false), "a") == several_chunks);
 }
 
 // Who can read could make what decrypts. Whether the owner signed it is looked at from then on.

@@ -333,15 +333,20 @@ BOOST_AUTO_TEST_CASE(cache_files_open_to_what_the_document_says) {
   std::filesystem::remove(cache_path);
 }
 
-BOOST_AUTO_TEST_CASE(identity_files_open_to_the_seed) {
-  auto expected = to_hex((*this)["seed"]);
-  auto clear = decode_identity(text("identity.clear"), "");
-  BOOST_REQUIRE(clear.has_value());
-  BOOST_TEST(to_hex(clear->value) == expected);
-  auto opened = decode_identity(text("identity.under_passphrase"), text("identity.passphrase"));
-  BOOST_REQUIRE(opened.has_value());
-  BOOST_TEST(to_hex(opened->value) == expected);
-  BOOST_TEST(encode_identity(*clear, "", {}).value() == text("identity.clear"));
+BOOST_AUTO_TEST_CASE(identity_files_open_to_the_seed_or_to_what_its_readers_have) {
+  for (const auto* name : {"identity.clear", "identity.under_passphrase"}) {
+    const auto keys = decode_identity(text(name), text("identity.passphrase"));
+    BOOST_REQUIRE_MESSAGE(keys && std::holds_alternative<seed>(*keys), name);
+    BOOST_TEST(to_hex(std::get<seed>(*keys).value) == to_hex((*this)["seed"]));
+  }
+  for (const auto* name : {"identity.reader", "identity.reader_under_passphrase"}) {
+    const auto keys = decode_identity(text(name), text("identity.passphrase"));
+    BOOST_REQUIRE_MESSAGE(keys && std::holds_alternative<reader_key>(*keys), name);
+    BOOST_TEST(to_hex(std::get<reader_key>(*keys).reading.value) == to_hex((*this)["reading.secret"]));
+    BOOST_TEST(to_hex(std::get<reader_key>(*keys).root) == to_hex((*this)["root.0.address"]));
+  }
+  for (const auto* name : {"identity.clear", "identity.reader"})
+    BOOST_TEST(encode_identity(decode_identity(text(name), "").value(), "", {}).value() == text(name));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
