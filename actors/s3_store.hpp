@@ -46,7 +46,7 @@ struct s3_store_options {
   s3::location where;
   s3::traits how;
   std::optional<error> no_writing;         // nothing is written, and this is what writers are told
-  job_limits limits{64u << 20, 48, 65'536};
+  job_limits limits{96u << 20, 48, 65'536};
   std::size_t max_known_pads = 65'536;
   std::chrono::milliseconds connect_patience{10'000};   // a server that takes no connection is tried again so long
   std::uint64_t seed = 0;                  // of the jitter; 0: drawn

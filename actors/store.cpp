@@ -20,6 +20,7 @@ namespace mutant {
 namespace {
 
 constexpr std::size_t file_writers = 4;
+constexpr std::size_t get_window_of_bucket = 22;  // 16 on their way, and those that are opened and written meanwhile
 constexpr std::size_t decoders_besides = 2;   // one for short work, one for the background
 // CAF's clock and printer; what reads or writes a stream for one call, and what waits for signals there.
 constexpr std::size_t threads_of_system = 2;
@@ -62,11 +63,13 @@ std::string cache_path(const store_config& config) {
 
 }  // namespace
 
-void be_patient(store_config& config, const store_url& url) {
+void adapt(store_config& config, const store_url& url) {
   config.worker = with_patience(config.worker, url, config.remote);
   config.index.timeout = std::max(config.index.timeout, config.worker.longest_request() + std::chrono::seconds(20));
   // A node may stand before a bucket.
   config.index.look_ahead = url.scheme == "s3" || is_remote(url);
+  if (url.scheme == "s3" && config.window == 0 && config.get_window == 0)
+    config.get_window = get_window_of_bucket;
 }
 
 std::size_t threads_of(const store_config& config) {
@@ -88,7 +91,7 @@ result<void> check_resources(const caf::actor_system_config& config, std::size_t
 }
 
 result<void> store_config::validate() const {
-  if (pad_workers == 0 || pad_workers > 4096 || decoders > 1024 || window > 1024)
+  if (pad_workers == 0 || pad_workers > 4096 || decoders > 1024 || window > 1024 || get_window > 1024)
     return fail(errc::invalid_argument, "a store has 1 to 4096 pad workers, at most 1024 decoders and 1024 chunks under way");
   if (auto valid = check_compression(compress); !valid)
     return valid;
@@ -103,7 +106,6 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   if (auto valid = config.validate(); !valid)
     return fail(valid.error());
   const auto decoders = decoders_of(config);
-  const auto window = config.window != 0 ? config.window : decoders + 6;
   operations_options made;
   made.max_operations = config.max_operations;
   made.put = config.put;
@@ -120,7 +122,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
       return fail(opened.error());
     store = *opened;
     made.supervised.push_back(caf::actor_cast<caf::actor>(store));
-    be_patient(config, *url);
+    adapt(config, *url);
   }
   auto give_up = [&](const error& e) {
     for (auto& child : made.supervised)
@@ -128,6 +130,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
     return fail(e);
   };
 
+  const auto window = config.window != 0 ? config.window : decoders + 6;
   config.worker.store = store;
   decoder_options decode{make_secret<keyring>(keys_of(config)), config.compress};
   if (auto valid = config.worker.validate(); !valid)
@@ -163,7 +166,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   made.check.damage = damage;
   made.check.window = window;
   made.get.writers = writers;
-  made.get.window = config.window != 0 ? window : window + file_writers;
+  made.get.window = config.get_window != 0 ? config.get_window : config.window != 0 ? window : window + file_writers;
   if (auto valid = made.put.validate(); !valid)
     return give_up(valid.error());
   if (auto valid = made.get.validate(); !valid)

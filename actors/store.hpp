@@ -39,6 +39,7 @@ struct store_config {
   std::size_t decoders = 0;            // 0: one per core; one more serves small values only
   std::size_t pad_workers = 32;        // requests to the pad store at a time
   std::size_t window = 0;              // chunks under way per operation; 0: decoders and a few more
+  std::size_t get_window = 0;          // of a get; 0: as many, and one for each file writer
   std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;
   std::size_t small_bytes = 16u << 10; // values up to this size, given as bytes, are put many at a time (small_puts.hpp)
@@ -55,9 +56,10 @@ struct store_config {
   result<void> validate() const;
 };
 
-// The timeouts that this kind of store wants: who asks the pad workers waits for as long as those may try. spawn_store does it
-// for a URL; whoever passes `pads` that stand before such a store does it before.
-void be_patient(store_config& config, const store_url& url);
+// What this kind of store wants: who asks the pad workers waits for as long as those may try, and where each request is a round
+// trip to a bucket a get has more chunks under way, unless that is chosen. spawn_store does it for a URL; whoever passes `pads`
+// that stand before such a store does it before.
+void adapt(store_config& config, const store_url& url);
 
 // Checks the configuration and opens the pad store. Errors: those of validate() and of opening the store.
 result<store_actor> spawn_store(caf::actor_system& system, store_config config);

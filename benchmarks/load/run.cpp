@@ -114,7 +114,7 @@ result<faulty_pads> open_faulty(caf::actor_system& system, const settings& s, st
   options.seed = seed_of(s.seed, 0xfa17);
   faulty_pads out{*opened, system.spawn(faulty_store, options)};
   config.pads = out.front;
-  be_patient(config, *url);
+  adapt(config, *url);
   return out;
 }
 
