@@ -297,7 +297,8 @@ SECTIONS = {"keys": key_vectors, "fingerprints": fingerprint_vectors, "records":
 # Which vectors are whole inputs of which fuzz target.
 FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blank", "record.public"),
           "fuzz_commit": ("commit.empty", "commit"), "fuzz_snapshot_part": ("part.empty", "part"),
-          "fuzz_root": ("root.empty", "root"), "fuzz_identity": ("identity.clear", "identity.under_passphrase", "identity.reader",
+          "fuzz_root": ("root.empty", "root"),
+          "fuzz_identity": ("identity.clear", "identity.under_passphrase", "identity.reader",
                             "identity.reader_under_passphrase"),
           "fuzz_cache_file": ("cache.seen", "cache.file")}
 
