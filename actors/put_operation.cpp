@@ -359,18 +359,23 @@ void put_operation_state::seal(std::uint64_t number) {
 
 void put_operation_state::write(std::uint64_t number, sealed_chunk sealed) {
   window.at(number).sent = true;
+  ++writing;
   self->request(options.pads, caf::infinite, put_atom_v, sealed.record)
       .then(
           [this, number, what = sealed.what](done) {
-            if (over)
-              return;
+            --writing;
+            if (over) {
+              window.at(number).done = what;
+              return wait_for_writes();
+            }
             ++totals.chunks_written;
             totals.bytes_written += what.length;
             finished(number, what, origin::written);
           },
           [this, number, sealed](caf::error& cause) {
+            --writing;
             if (over)
-              return;
+              return wait_for_writes();
             auto e = from_caf(cause);
             if (is_anothers_pad(e))
               return contested(number, e.detail);
@@ -378,6 +383,9 @@ void put_operation_state::write(std::uint64_t number, sealed_chunk sealed) {
               return contested(number, window.at(number).pad.counter);
             if (e.code == errc::store_full && !std::exchange(window.at(number).without_room, true))
               return make_room([this, number, sealed] { write(number, sealed); });
+            if (e.code == errc::store_full && left_overs != 0)
+              e.message += ". " + std::to_string(left_overs) + " pads hold what interrupted puts left, or what others are just "
+                           "putting: when nobody is, 'mutant purge' makes room of them";
             fail_with(std::move(e));
           });
 }
@@ -400,7 +408,12 @@ void put_operation_state::make_room(std::function<void()> then) {
   blank.make_room = true;
   auto blanking = mutant::start(*self, purge_operation, purge_options{options.pads, options.decoders, options.index});
   self->request(blanking, caf::infinite, purge_atom_v, std::move(blank))
-      .then([go_on](purge_result&) { go_on(); }, [go_on](caf::error&) { go_on(); });
+      .then(
+          [this, go_on](const purge_result& found) {
+            left_overs = found.leaked_pads + found.stale_free;
+            go_on();
+          },
+          [go_on](caf::error&) { go_on(); });
 }
 
 // Another writer has this pad: take another one.
@@ -534,19 +547,20 @@ void put_operation_state::commit(std::vector<operation> operations, std::vector<
       .then(
           [this, then](commit_result r) {
             committing = false;
-            if (over)
-              return;
             then(r.version);
+            if (over)
+              return wait_for_writes();
             if (cancelled && !committing)
               wind_up();
           },
           [this](caf::error& cause) {
             auto e = from_caf(cause);
             committing = false;
-            give_back_tail();
+            if (over)
+              return wait_for_writes();
             if (e.code == errc::key_not_found)
               e = {errc::version_mismatch, "another put of the same key took over while this one was running"};
-            if (e.code == errc::pad_conflict && !over && !cancelled && !from_stream() && ++restarts <= max_restarts) {
+            if (e.code == errc::pad_conflict && !cancelled && !from_stream() && ++restarts <= max_restarts) {
               starting_over = true;
               return next_step();
             }
@@ -575,7 +589,6 @@ void put_operation_state::commit_final(std::vector<operation> operations) {
           },
           [this](caf::error& cause) {
             committing = deciding = false;
-            give_back_tail();
             final_refused(from_caf(cause));
           });
 }
@@ -635,7 +648,46 @@ void put_operation_state::fail_with(error e) {
   if (over)
     return;
   over = true;
-  promise.deliver(to_caf(e));
+  const auto store_is_silent = is_transient(e.code);
+  failure = std::move(e);
+  if (store_is_silent)
+    return answer_failure();
+  if (writing != 0)
+    self->delayed_send(self, cancelled ? options.cancel_patience : options.failure_patience,
+                       deferred{[this] { free_unrecorded(); }});
+  wait_for_writes();
+}
+
+void put_operation_state::wait_for_writes() {
+  if (writing == 0 && !committing)
+    free_unrecorded();
+}
+
+// Pads of which the store said that they hold what we wrote, and that neither the value nor its upload names.
+std::vector<pad_ref> put_operation_state::unrecorded_pads() const {
+  std::vector<pad_ref> pads;
+  for (const auto& c : as_recorded(tail))
+    if (!c.kept())
+      pads.push_back(c.pad);
+  for (const auto& [number, s] : window)
+    if (s.done && s.from == origin::written)
+      pads.push_back(s.done->pad);
+  return pads;
+}
+
+// Another process could not tell these pads from those that a put is just writing, and so would leave them alone.
+void put_operation_state::free_unrecorded() {
+  if (std::exchange(freeing, true))
+    return;
+  auto pads = unrecorded_pads();
+  if (pads.empty())
+    return answer_failure();
+  self->request(options.index, caf::infinite, commit_atom_v, commit_request{{free_pads_op{std::move(pads)}}, {}})
+      .then([this](const commit_result&) { answer_failure(); }, [this](caf::error&) { answer_failure(); });
+}
+
+void put_operation_state::answer_failure() {
+  promise.deliver(to_caf(*failure));
   give_back_pads();
   end();
 }
@@ -672,10 +724,12 @@ put_operation_actor::behavior_type put_operation(put_operation_state::self_point
       s->fail_with({errc::io_error, "the source ended before the value did"});
   });
   self->set_exit_handler([s, self](caf::exit_msg& exit) {
-    if (s->deciding)
-      s->fail_with({errc::timeout, "the store was ended while the value was being stored; whether it was is not known"});
-    else
-      s->fail_with({errc::unreachable, "the store was ended; the key is as it was before"});
+    if (!s->failure && s->deciding)
+      s->failure = {errc::timeout, "the store was ended while the value was being stored; whether it was is not known"};
+    else if (!s->failure)
+      s->failure = {errc::unreachable, "the store was ended; the key is as it was before"};
+    if (s->promise.pending())
+      s->answer_failure();
     self->quit(exit.reason);
   });
   return {
@@ -686,6 +740,7 @@ put_operation_actor::behavior_type put_operation(put_operation_state::self_point
         return promise;
       },
       [s](cancel_atom) { s->cancel(); },
+      [](deferred& next) { next.run(); },
   };
 }
 

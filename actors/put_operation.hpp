@@ -7,6 +7,9 @@
 // is written anew, of others the store must show the header, and where one of a value's chunks is known to be bad, or the
 // request says so, all that would be kept are read. A write that meets another writer's record takes another pad. Cancelled by
 // cancel_atom, or when the asking actor goes down.
+//
+// A put that fails leaves nothing behind that only a purge would find: what it wrote and no record names is made free by a
+// commit before the failure is told. (Where the store does not answer any more, that is left to a purge.)
 #pragma once
 
 #include <deque>
@@ -27,12 +30,16 @@ struct put_options {
   std::size_t window = 8;                            // chunks under way
   std::size_t checkpoint_chunks = 16;                // between two records of an upload's progress
   unsigned max_pad_changes = 64;                     // a chunk that meets taken pads gives up after so many
+  // How long a put that fails, or was cancelled, waits for writes that are under way, to know what they left.
+  std::chrono::milliseconds failure_patience{30'000};
+  std::chrono::milliseconds cancel_patience{2'000};
 
   result<void> validate() const;
 };
 
 // Answers the one put message when the value is durable; then it is over.
-using put_operation_actor = caf::typed_actor<replies_to<put_atom, put_request>::with<put_result>, reacts_to<cancel_atom>>;
+using put_operation_actor = caf::typed_actor<replies_to<put_atom, put_request>::with<put_result>, reacts_to<cancel_atom>,
+                                             reacts_to<deferred>>;
 
 struct put_operation_state {
   using self_pointer = put_operation_actor::stateful_pointer<put_operation_state>;
@@ -97,7 +104,12 @@ struct put_operation_state {
   void report();
   void cancel();
   void wind_up();
+  // The first one counts; what comes after it only tells what is in the pads.
   void fail_with(error e);
+  void wait_for_writes();
+  std::vector<pad_ref> unrecorded_pads() const;
+  void free_unrecorded();
+  void answer_failure();
   void give_back_pads();
   void end();
   const chunk* base_chunk(std::uint64_t number) const;
@@ -121,8 +133,11 @@ struct put_operation_state {
   put_result totals;
   unsigned restarts = 0;
   bool made_room = false;   // after store_full, once
+  std::uint64_t left_overs = 0;   // pads seen then that no value uses, and that are not free
   std::vector<std::function<void()>> waiting_for_room;
   bool over = false;
+  std::optional<error> failure;   // why it is over; answered as soon as what was written is free
+  bool freeing = false;
   bool cancelled = false;
 
   std::optional<std::uint64_t> size;      // of the source, where it is known
@@ -146,6 +161,7 @@ struct put_operation_state {
   std::deque<std::uint64_t> without_pad;
   std::deque<pad_ref> spare_pads;
   bool reserving = false;
+  std::size_t writing = 0;                // records that the store has not answered
 
   std::uint64_t done_chunks = 0;          // chunks before this one are finished
   chunk_list tail;                        // finished chunks behind the recorded ones

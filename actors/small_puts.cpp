@@ -231,7 +231,12 @@ void small_puts_state::committed(const put_ptr& p, const commit_outcome& outcome
   // What was kept was replaced meanwhile, or a purge took the pad.
   if (e.code == errc::pad_conflict)
     return hand_over(p);
-  fail_with(p, e);
+  if (p->before || is_transient(e.code))
+    return fail_with(p, e);
+  // What was written is in no record: another process would leave the pad alone if it were not free.
+  commit_request change{{free_pads_op{{p->what.pad}}}, {}};
+  self->request(p->index, caf::infinite, commit_atom_v, std::move(change))
+      .then([this, p, e](const commit_result&) { fail_with(p, e); }, [this, p, e](caf::error&) { fail_with(p, e); });
 }
 
 // Before its commit is sent; an operation that it was handed to has the ticket, too. What it has under way goes on to its end.

@@ -338,6 +338,61 @@ BOOST_AUTO_TEST_CASE(a_get_of_a_value_that_another_store_replaced_begins_again_o
   BOOST_TEST(got == now);
 }
 
+// Whatever ends a put, and wherever: another process finds no pad that only a purge tells from one that is just being put.
+BOOST_AUTO_TEST_CASE(a_put_that_ends_without_its_value_leaves_only_what_others_can_use) {
+  enum class ending { full, full_once, broken_once, log_full_once, cancelled, taken_over, source_gone, count };
+  for (auto how = ending::full; how != ending::count; how = static_cast<ending>(static_cast<int>(how) + 1))
+    for (auto n : {1u, 2u, 3u, 4u, 5u, 7u, 9u, 11u, 12u}) {
+      operations_fixture f;
+      const auto value = alphabet + alphabet + alphabet;   // eleven chunks, three at a time, two to a checkpoint
+      put_request request{"key", bytes::copy_of(value), 0, {}};
+      if (how == ending::source_gone)
+        request.source = f.det.system().spawn([=](chunk_source_actor::pointer self) -> chunk_source_actor::behavior_type {
+          auto at = std::make_shared<std::size_t>(0);
+          return {[=](pull_atom, std::uint32_t wanted) {
+            const auto piece = value.substr(*at, wanted);
+            *at += piece.size();
+            if (*at >= n * wanted && *at < value.size())
+              self->quit();
+            return bytes::copy_of(piece);
+          }};
+        });
+      auto operation = f.det.system().spawn(put_operation, f.small_put(f.index));
+      auto data_writes = 0u, log_writes = 0u;
+      f.door->refuse = [&](pad_op op, const pad_address& a) -> std::optional<error> {
+        if (op != pad_op::put)
+          return std::nullopt;
+        const auto nth = f.is_data(a) && ++data_writes == n;
+        const auto nth_log = f.is_log(a) && ++log_writes == n;
+        if (nth && how == ending::cancelled)
+          caf::anon_send(operation, cancel_atom_v);
+        if (nth && how == ending::taken_over)
+          caf::anon_send(f.index, commit_atom_v, fixture::put_inline("key", "x"));
+        // Twice, so that what is tried again is refused again.
+        const auto again = f.is_data(a) && (data_writes == n || data_writes == n + 1);
+        if ((how == ending::full && f.is_data(a) && data_writes >= n) || (how == ending::full_once && again)
+            || (how == ending::log_full_once && nth_log))
+          return error{errc::store_full, "full"};
+        if (how == ending::broken_once && nth)
+          return error{errc::io_error, "broken"};
+        return std::nullopt;
+      };
+      auto a = f.ask<put_result>(operation, put_atom_v, std::move(request));
+      f.det.run_until([&] { return !a->pending(); });
+      f.door->refuse = nullptr;
+      BOOST_TEST_CONTEXT("ending " << static_cast<int>(how) << " at " << n) {
+        auto elsewhere = f.small_index();
+        elsewhere.writer[0] = std::byte{2};
+        auto purge = f.det.system().spawn(purge_operation, purge_options{f.store, f.decoders, f.spawn_index(elsewhere)});
+        purge_request look;
+        look.dry_run = true;
+        const auto found = f.get<purge_result>(purge, purge_atom_v, look);
+        BOOST_TEST(found.leaked_pads == 0u);
+        BOOST_TEST(found.stale_free == 0u);
+      }
+    }
+}
+
 // A purge in another process takes what is written and not committed yet for what a crashed put left.
 BOOST_AUTO_TEST_CASE(a_put_whose_pads_a_purge_elsewhere_freed_writes_again) {
   auto other_options = small_index();

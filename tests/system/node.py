@@ -252,14 +252,29 @@ def test_a_flood_from_eight_clients_stays_within_what_may_be_pending():
         assert started[0].stop() == 0
 
 
-def test_what_a_node_may_keep_is_bounded():
-    with Home() as h, nodes(h, 1, "--max-bytes", "20M") as started:
+def test_what_a_node_may_keep_is_bounded_and_a_put_that_failed_there_takes_none_of_it():
+    with Home() as h, nodes(h, 1, "--max-bytes", "18M") as started:  # four chunks
         h.options = ["--store", url_of(started)]
-        h.put("first", os.urandom(3 * CHUNK))
-        h.path("second", os.urandom(3 * CHUNK))
-        h.run("put", "second", h.path("second")).expect(UNAVAILABLE, "may keep")
-        assert len(h.get("first")) == 3 * CHUNK
-        h.run("rm", "first").expect()
+        two, four = (h.path(f"{chunks}", os.urandom(chunks * CHUNK)) for chunks in (2, 4))
+        h.run("put", "two", two).expect()
+        for number in range(2):
+            # It finds room for half of its chunks; what comes next is another process.
+            h.run("put", "four", four).expect(UNAVAILABLE, "may keep")
+            h.run("put", f"other {number}", four).expect(UNAVAILABLE, "may keep")
+            assert h.get("two") == two.read_bytes()
+            h.run("rm", "two").expect()
+            h.run("put", "four", four).expect()
+            h.run("put", "two", two).expect(UNAVAILABLE, "may keep")
+            h.run("rm", "four").expect()
+            h.run("put", "two", two).expect()
+        # A value is replaced again and again, by what is left and what it leaves.
+        small = h.path("small")
+        for _ in range(4):
+            small.write_bytes(os.urandom(CHUNK))
+            h.run("put", "small", small).expect()
+            assert h.get("small") == small.read_bytes()
+        assert h.get("two") == two.read_bytes()
+        assert "0 left by unfinished puts" in h.run("purge", "--dry-run").expect().out.decode()
 
 
 if __name__ == "__main__":
