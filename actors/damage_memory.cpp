@@ -52,8 +52,10 @@ damage_memory_actor::behavior_type damage_memory(self_pointer self, damage_memor
 }
 
 bool says_damaged(errc code) noexcept {
-  // unsupported: the record says that it is of another format.
-  return code == errc::decrypt_failed || code == errc::corrupt_record || code == errc::unsupported;
+  // unsupported: the record says that it is of another format. bad_signature: in a shared store, somebody who may read sealed
+  // it, or its signature is damaged; another node, or the next answer, may have what the owner wrote.
+  return code == errc::decrypt_failed || code == errc::corrupt_record || code == errc::bad_signature
+         || code == errc::unsupported;
 }
 
 bool says_unreadable(errc code) noexcept {

@@ -223,9 +223,9 @@ void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
     default: break;
   }
   if (says_damaged(e.code))
-    return fail_damaged(number, {errc::decrypt_failed, "chunk " + std::to_string(number) + " of the value, in pad "
-                                                           + std::to_string((*value.chunks)[number].pad.number)
-                                                           + ", is damaged: " + e.message});
+    return fail_damaged(number, {e.code == errc::bad_signature ? e.code : errc::decrypt_failed,
+                                 "chunk " + std::to_string(number) + " of the value, in pad "
+                                     + std::to_string((*value.chunks)[number].pad.number) + ", is damaged: " + e.message});
   const error told{e.code, "reading chunk " + std::to_string(number) + ": " + e.message, e.detail};
   says_unreadable(e.code) ? fail_damaged(number, told) : fail_with(told);
 }
