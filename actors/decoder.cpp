@@ -284,10 +284,11 @@ result<opened_root> decoder_state::open(const open_root_job& job) const {
   if (!header && header.error().code == errc::unsupported)
     return fail(errc::unsupported, "the index root: " + header.error().message);
   if (!header)
-    return fail(errc::index_corrupt, "the index root is damaged: " + header.error().message);
+    return fail(errc::index_corrupt, "the index root is damaged: " + header.error().message
+                                         + ". Nothing was written. Restore the store from a copy");
   auto plain = open_index_pad(options.keys->root_at(), header->counter, job.record, "the index root");
   if (!plain)
-    return fail(errc::index_corrupt, plain.error().message + ". Nothing was written. Restore the store from a copy");
+    return fail(errc::index_corrupt, plain.error().message);
   auto decoded = named(decode_root(plain->plain), "the index root");
   if (!decoded)
     return fail(decoded.error());
