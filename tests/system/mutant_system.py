@@ -3,7 +3,7 @@
 A test is a function called test_…; `main()` runs all of them, or those whose names contain one of the words given. Helper
 module: no test itself (no #! line).
 """
-import contextlib, hashlib, json, os, pathlib, shutil, signal, struct, subprocess, sys, tempfile, time, traceback
+import contextlib, hashlib, json, os, pathlib, shutil, signal, statistics, struct, subprocess, sys, tempfile, time, traceback
 
 PROGRAM = os.environ["MUTANT"]
 SANITIZED = bool(os.environ.get("MUTANT_SANITIZE"))
@@ -209,6 +209,21 @@ def wait_until(condition, seconds=30, what="something that should happen"):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds * PATIENCE} s for {what}")
         time.sleep(0.005)
+
+
+def expect_soon(times, undisturbed, what):
+    """The median of these is below a second; on a machine that has more to do than this, below four times the median of what
+    `undisturbed` takes there now, which must be of the same kind."""
+    median = statistics.median(times)
+    if median < PATIENCE:
+        return
+    others = []
+    for _ in times:
+        begin = time.monotonic()
+        undisturbed()
+        others.append(time.monotonic() - begin)
+    print(f"  the machine is busy: what nobody disturbs takes {statistics.median(others) * 1000:.0f} ms", flush=True)
+    assert median < 4 * statistics.median(others), f"{what}: {times}, and undisturbed {others}"
 
 
 def main(tests):

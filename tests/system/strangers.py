@@ -116,6 +116,7 @@ def descriptors(pid):
 def measure(h, node, kind, sources, *options):
     """An honest client while strangers are at it, and what the node takes meanwhile."""
     times, memory, most_descriptors = [], 0, 0
+    h.run("--store", f"local:{h.path('quiet')}", "put", "key", stdin=b"value").expect()
     with Attack(kind, "127.0.0.1", node.port, sources) as attack:
         for _ in range(RUNS):
             begin = time.monotonic()
@@ -124,11 +125,11 @@ def measure(h, node, kind, sources, *options):
             memory = max(memory, anonymous_bytes(node.process.pid))
             most_descriptors = max(most_descriptors, descriptors(node.process.pid))
         made = attack.made
+        expect_soon(times, lambda: h.run("--store", f"local:{h.path('quiet')}", "ls").expect(), kind)
     log = node.log.stat().st_size
     print(f"  {kind} from {len(sources)} ({sources[0]}…): ls median {statistics.median(times) * 1000:.0f} ms, most "
           f"{max(times) * 1000:.0f}; {made} connections made; {memory >> 20} MiB, {most_descriptors} descriptors, "
           f"{log >> 10} KiB of log", flush=True)
-    assert statistics.median(times) < 1 * PATIENCE, f"{kind}: {times}"
     if not SANITIZED:
         assert memory < 300 << 20, f"{kind}: {memory >> 20} MiB"
     # Places, newcomers, what is being closed, and the node's own.
@@ -212,7 +213,8 @@ def test_a_node_without_descriptors_pauses_and_goes_on():
                 spent = (cpu_seconds(pid) - busy) / (time.monotonic() - begin)
             said = [line for line in node.lines() if "no more connections can be accepted" in line["message"]]
             print(f"  {spent:.2f} of a processor, said {len(said)} times")
-            assert 1 <= len(said) <= 30, said
+            # Thirty at once, and one more in ten seconds.
+            assert 1 <= len(said) <= 30 + (time.monotonic() - begin) / 10 + 1, said
             assert spent < 0.8, f"{spent} of a processor"
 
 
