@@ -8,6 +8,7 @@
 
 #include "core/files.hpp"
 #include "core/index/codec.hpp"
+#include "core/index/part_table.hpp"
 #include "core/index/ring.hpp"
 
 namespace mutant {
@@ -46,6 +47,12 @@ result<void> fill(const chunk_input& input, byte_span out) {
   return {};
 }
 
+error cannot_be_opened(const std::string& what, const error& why) {
+  return {errc::index_corrupt, what + " cannot be opened: " + why.message
+                                   + ". Nothing was written. Restore the store from a copy, or look at the medium before "
+                                     "anything else"};
+}
+
 // A record that must hold index data: hash and signature are verified, too, for what they say decides which history it is of.
 // Whatever is wrong with its content is index_corrupt; another counter stays pad_conflict, because the reader acts on that.
 struct authentic {
@@ -61,9 +68,7 @@ result<authentic> open_index_pad(const reading_keys& keys, std::uint64_t counter
   // Of this pad: another pad's counter says nothing.
   if (plain.error().code == errc::pad_conflict && verified->address == keys.address)
     return fail(errc::pad_conflict, what + ": " + plain.error().message, plain.error().detail);
-  return fail(errc::index_corrupt, what + " cannot be opened: " + plain.error().message
-                                       + ". Nothing was written. Restore the store from a copy, or look at the medium "
-                                         "before anything else");
+  return fail(cannot_be_opened(what, plain.error()));
 }
 
 template <class T>
@@ -219,11 +224,8 @@ result<bytes> decoder_state::seal(const seal_commit_job& job) const {
                       counter_of(job.what->sequence, job.ring_slots), plain);
 }
 
-result<bytes> decoder_state::seal(const seal_part_job& job) const {
-  auto plain = encode(*job.what);
-  if (plain.size() > max_plaintext_bytes)
-    return fail(errc::too_large, "a snapshot part of " + std::to_string(plain.size()) + " bytes does not fit one pad");
-  return seal_private(options.keys->part(job.number), 1, plain);
+result<sealed_part> decoder_state::seal(const seal_part_job& job) const {
+  return seal_part(options.keys->part(job.number), job.number, *job.what);
 }
 
 result<bytes> decoder_state::seal(const seal_root_job& job) const {
@@ -265,18 +267,12 @@ result<opened_commit> decoder_state::open(const open_commit_job& job) const {
 result<opened_part> decoder_state::open(const open_part_job& job) const {
   const auto what = "index snapshot part " + std::to_string(job.what.pad.number);
   const auto keys = options.keys->part_at(job.what.address, job.what.pad.number);
-  auto plain = open_index_pad(keys, job.what.pad.counter, job.record, what);
-  if (!plain)
-    return fail(plain.error());
-  if (plain->hash != job.what.hash)
-    return fail(errc::index_corrupt, what + " is another one than the root names, under the same number and counter");
-  if (plain->plain.size() != job.what.size)
-    return fail(errc::index_corrupt, what + " has " + std::to_string(plain->plain.size()) + " bytes where the root says "
-                                         + std::to_string(job.what.size));
-  auto decoded = named(decode_snapshot_part(plain->plain), what);
-  if (!decoded)
-    return fail(decoded.error());
-  return std::make_shared<snapshot_part>(std::move(*decoded));
+  auto part = open_part(keys, job.what, job.record);
+  if (part)
+    return std::make_shared<snapshot_part>(std::move(*part));
+  if (part.error().code == errc::pad_conflict || part.error().code == errc::unsupported)
+    return fail(part.error().code, what + ": " + part.error().message, part.error().detail);
+  return fail(cannot_be_opened(what, part.error()));
 }
 
 result<opened_root> decoder_state::open(const open_root_job& job) const {

@@ -35,7 +35,7 @@ struct decoder_state {
   result<opened_part> open(const open_part_job& job) const;
   result<opened_root> open(const open_root_job& job) const;
   result<bytes> seal(const seal_commit_job& job) const;
-  result<bytes> seal(const seal_part_job& job) const;
+  result<sealed_part> seal(const seal_part_job& job) const;
   result<bytes> seal(const seal_root_job& job) const;
   result<record_list> seal(const seal_blank_job& job) const;
   result<opened_cache> open(const open_cache_job& job) const;

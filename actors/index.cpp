@@ -53,7 +53,7 @@ result<void> index_options::validate() const {
   if (inline_bytes > max_inline_bytes)
     return fail(errc::invalid_argument, "at most " + std::to_string(max_inline_bytes) + " bytes lie in the index");
   if (max_batch_bytes < commit_overhead_bytes || max_batch_bytes > max_plaintext_bytes
-      || max_part_bytes > max_plaintext_bytes)
+      || max_part_bytes > max_part_content_bytes)
     return fail(errc::invalid_argument, "a commit or a snapshot part is at most one pad");
   return {};
 }

@@ -38,7 +38,7 @@ struct index_options {
   std::size_t max_batch_bytes = 1u << 20;                // of one commit; a single request may be larger, up to one pad
   std::size_t max_batch_requests = 256;                  // of one commit: what bounds the time of applying it
   std::size_t max_waiting_commits = 65536;               // requests beyond are `overloaded`
-  std::size_t max_part_bytes = max_plaintext_bytes;
+  std::size_t max_part_bytes = max_part_content_bytes;
   std::uint64_t snapshot_log_bytes = 8u << 20;           // a root is due after this much log, or half the ring
   std::uint64_t min_compaction_bytes = 1u << 20;         // deltas below this never cause a full snapshot
   std::size_t max_delta_parts = 256;

@@ -223,10 +223,11 @@ void index_actor_state::write_part(part_ptr part, bool base, std::uint64_t seque
   const auto number = next_part++;
   ask(self, options.background, options.timeout, seal_atom_v, seal_part_job{part, number})
       .then(
-          [=, this](bytes& record) {
-            const auto header = parse_header(record);
-            const part_ref at{{number, 1}, sequence, plaintext_bytes_of(record), base, header->hash, header->address};
-            ask(self, options.pads, options.timeout, put_atom_v, std::move(record))
+          [=, this](sealed_part& sealed) {
+            auto at = sealed.at;
+            at.sequence = sequence;
+            at.base = base;
+            ask(self, options.pads, options.timeout, put_atom_v, std::move(sealed.record))
                 .then([then, at](done) { then(at); },
                       [=, this](caf::error& cause) {
                         auto e = from_caf(cause);

@@ -41,7 +41,7 @@ using decoder_actor = caf::typed_actor<
     replies_to<open_atom, open_chunk_job>::with<bytes>,
     replies_to<address_atom, address_job>::with<address_list>,
     replies_to<seal_atom, seal_commit_job>::with<bytes>,
-    replies_to<seal_atom, seal_part_job>::with<bytes>,
+    replies_to<seal_atom, seal_part_job>::with<sealed_part>,
     replies_to<seal_atom, seal_root_job>::with<bytes>,
     replies_to<seal_atom, seal_blank_job>::with<record_list>,
     // Hash and signature are verified. index_corrupt: not authentic, malformed, or another commit or part than asked for.

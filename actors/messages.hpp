@@ -21,6 +21,7 @@
 #include "core/index/cache_file.hpp"
 #include "core/index/damage_file.hpp"
 #include "core/index/model.hpp"
+#include "core/index/part_table.hpp"
 #include "core/index/state.hpp"
 #include "core/limits.hpp"
 #include "core/record.hpp"
@@ -602,6 +603,7 @@ MUTANT_LOCAL_MESSAGE(mutant::address_job)
 MUTANT_LOCAL_MESSAGE(mutant::address_list)
 MUTANT_LOCAL_MESSAGE(mutant::seal_commit_job)
 MUTANT_LOCAL_MESSAGE(mutant::seal_part_job)
+MUTANT_LOCAL_MESSAGE(mutant::sealed_part)
 MUTANT_LOCAL_MESSAGE(mutant::seal_root_job)
 MUTANT_LOCAL_MESSAGE(mutant::seal_blank_job)
 MUTANT_LOCAL_MESSAGE(mutant::record_list)

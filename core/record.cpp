@@ -3,6 +3,7 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <numeric>
 
 namespace mutant {
 
@@ -154,6 +155,56 @@ bytes private_record::seal(const pad_keys& keys, std::uint64_t counter) && {
   return std::move(buffer_).freeze();
 }
 
+namespace {
+
+using box_place = std::array<std::byte, associated_bytes + sizeof(std::uint32_t)>;
+
+// What binds a box to its record, and to its place in it.
+box_place place_of(byte_view front, std::uint32_t number) noexcept {
+  box_place place;
+  std::memcpy(place.data(), front.data(), associated_bytes);
+  store(place, associated_bytes, number);
+  return place;
+}
+
+std::size_t boxes_bytes(const std::vector<std::size_t>& text_bytes) noexcept {
+  return std::accumulate(text_bytes.begin(), text_bytes.end(), text_bytes.size() * private_overhead_bytes);
+}
+
+}  // namespace
+
+private_boxes::private_boxes(const pad_keys& keys, std::uint64_t counter, std::vector<std::size_t> text_bytes)
+    : keys_(keys), text_bytes_(std::move(text_bytes)),
+      buffer_(buffer::for_record(record_header_bytes + boxes_bytes(text_bytes_))) {
+  assert(buffer_.size() <= max_record_bytes);
+  write_front(buffer_.span(), counter, encoding::private_data, 0, keys.address);
+}
+
+byte_view private_boxes::seal(std::uint32_t number, byte_view text) {
+  assert(text.size() == text_bytes_[number]);
+  auto at = record_header_bytes;
+  for (std::uint32_t before = 0; before < number; ++before)
+    at += private_overhead_bytes + text_bytes_[before];
+  auto box = buffer_.span().subspan(at, private_overhead_bytes + text.size());
+  const auto nonce = box.first<nonce_bytes>();
+  random_fill(nonce);
+  const auto sealed = box.subspan(nonce_bytes, text.size());
+  copy_bytes(text, sealed);
+  encrypt_in_place(keys_.encryption, nonce, place_of(buffer_.span(), number), sealed, box.last<tag_bytes>());
+  return box;
+}
+
+bytes private_boxes::finish() && {
+  hash_and_sign(buffer_.span(), keys_);
+  return std::move(buffer_).freeze();
+}
+
+bool open_box(const reading_keys& keys, byte_view front, std::uint32_t number, byte_view box, byte_span out) noexcept {
+  return box.size() == out.size() + private_overhead_bytes
+         && decrypt(keys.encryption, box.first<nonce_bytes>(), place_of(front, number),
+                    box.subspan(nonce_bytes, out.size()), box.last<tag_bytes>(), out);
+}
+
 bytes seal_private(const pad_keys& keys, std::uint64_t counter, byte_view plaintext) {
   private_record record(plaintext.size());
   copy_bytes(plaintext, record.plaintext());
@@ -180,10 +231,10 @@ std::size_t plaintext_bytes_of(byte_view record) noexcept {
   return record.size() < around ? 0 : record.size() - around;
 }
 
-result<void> open_private_into(const reading_keys& keys, std::uint64_t counter, byte_view record, byte_span out) {
+result<record_header> expect_private(const reading_keys& keys, std::uint64_t counter, byte_view record) {
   auto header = parse_record(record);
   if (!header)
-    return fail(header.error());
+    return header;
   if (header->address != keys.address)
     return fail(errc::pad_conflict, "the store answered with pad " + short_name(header->address) + " instead of "
                                         + short_name(keys.address),
@@ -195,6 +246,12 @@ result<void> open_private_into(const reading_keys& keys, std::uint64_t counter, 
                 header->counter);
   if (header->kind != encoding::private_data || header->payload_bytes < private_overhead_bytes)
     return fail(errc::corrupt_record, "pad " + short_name(keys.address) + " does not hold private data");
+  return header;
+}
+
+result<void> open_private_into(const reading_keys& keys, std::uint64_t counter, byte_view record, byte_span out) {
+  if (auto good = expect_private(keys, counter, record); !good)
+    return fail(good.error());
   auto payload = payload_of(record);
   auto text = payload.subspan(nonce_bytes, payload.size() - private_overhead_bytes);
   if (out.size() != text.size())

@@ -6,6 +6,8 @@
 // Functions are pure and thread-safe.
 #pragma once
 
+#include <vector>
+
 #include "core/bytes.hpp"
 #include "core/crypto.hpp"
 #include "core/error.hpp"
@@ -60,6 +62,25 @@ class private_record {
   buffer buffer_;
 };
 
+// Several texts in one private record, each sealed by itself: the payload is box behind box, and each opens without the rest.
+// A box is nonce ‖ ciphertext ‖ tag; the associated data of box n is bytes 0-63 of the record ‖ n as u32.
+class private_boxes {
+ public:
+  // How long each text is; with private_overhead_bytes for each at most max_payload_bytes. counter >= 1.
+  private_boxes(const pad_keys& keys, std::uint64_t counter, std::vector<std::size_t> text_bytes);
+
+  // Once for each box, in any order; the text is as long as was said. What is left is the box.
+  byte_view seal(std::uint32_t number, byte_view text);
+  bytes finish() &&;
+
+ private:
+  const pad_keys& keys_;
+  std::vector<std::size_t> text_bytes_;
+  buffer buffer_;
+};
+// `front`: the record's header. False: not authentic; `out`, as long as the text, is then zero.
+bool open_box(const reading_keys& keys, byte_view front, std::uint32_t number, byte_view box, byte_span out) noexcept;
+
 bytes seal_private(const pad_keys& keys, std::uint64_t counter, byte_view plaintext);
 bytes seal_blank(const pad_keys& keys, std::uint64_t counter);
 // kind is public_index or public_data.
@@ -68,10 +89,12 @@ bytes seal_public(const pad_keys& keys, std::uint64_t counter, encoding kind, by
 // Plaintext length of a private record; 0 for one too short to be one.
 std::size_t plaintext_bytes_of(byte_view record) noexcept;
 
-// Decrypts a private record that must be at this address with this counter: `out` has plaintext_bytes_of(record) bytes.
-// corrupt_record: structure; pad_conflict: another address or counter (detail: the record's counter) or a blank one;
-// decrypt_failed: not authentic under these keys. The signature is not checked: the tag says more. `out` holds no
-// plaintext after a failure.
+// A private record that must be at this address with this counter. corrupt_record: structure; pad_conflict: another address or
+// counter (detail: the record's counter) or a blank one. Checks neither hash nor signature.
+result<record_header> expect_private(const reading_keys& keys, std::uint64_t counter, byte_view record);
+
+// Decrypts such a record: `out` has plaintext_bytes_of(record) bytes. Errors: those, and decrypt_failed: not authentic under
+// these keys. The signature is not checked: the tag says more. `out` holds no plaintext after a failure.
 result<void> open_private_into(const reading_keys& keys, std::uint64_t counter, byte_view record, byte_span out);
 result<bytes> open_private(const reading_keys& keys, std::uint64_t counter, byte_view record);
 

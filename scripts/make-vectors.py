@@ -154,6 +154,24 @@ class Pad:
         payload = nonce + xchacha20poly1305(self.encryption, nonce, plaintext, front)
         return self.record(counter, PRIVATE, 0, payload)
 
+    def part_record(self, counter, lists):
+        """A snapshot part as a table: its fence, then a block for each list that has items. Box n has the nonce n, n, n, …"""
+        texts = {number: cbor2.dumps(items) for number, items in lists.items() if items}
+        name = lambda items: items[0][0] if isinstance(items[0], list) else items[0]
+        fence = lambda hashes: cbor2.dumps({0: 2, 1: [
+            [number, name(lists[number]), len(text), sha] for (number, text), sha in zip(texts.items(), hashes)]})
+        length = len(fence([bytes(32)] * len(texts)))
+        front = self.front(counter, PRIVATE, 0, sum(40 + size for size in (length, *map(len, texts.values()))))
+
+        def box(number, text):
+            nonce = bytes([number]) * 24
+            return nonce + xchacha20poly1305(self.encryption, nonce, text, front + struct.pack("<I", number))
+
+        blocks = [box(number, text) for number, text in enumerate(texts.values(), 1)]
+        text = fence([sha256(block) for block in blocks])
+        first = box(0, text)
+        return text, sha256(first), self.record(counter, PRIVATE, 0, first + b"".join(blocks))
+
 
 OWNER, READER = ("", "seed"), ("kind reader\n", "keys")   # what an identity file of either kind says
 
@@ -215,6 +233,19 @@ def kept(length, fill):
 FILM = {"mode": b"644", "mtime": b"1700000000123456789", "type": b"video/x-film"}
 
 
+PART = {
+    1: [[b"empty", 2, 1700000000000, {}, b""],
+        [b"film", 3, -1, FILM, 1500, 2, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
+        [b"long", 4000, [chunk(8, 1, 4194104, 0x66)]]],
+    2: [b"gone", b"old"],
+    3: [[b"big", 77, None, 1000, 1700000000001, 12, 1000, 1, [kept(1000, 0x33)]],
+        [b"bigger", 5, [chunk(10, 1, 1000, 0x77)]]],
+    4: [b"dropped"],
+    5: [[1, 1], [9, 3]],
+    6: [2, 24, 65536],
+}
+
+
 def zstd_frame(content):
     """One segment with its content size, one raw block: the simplest frame that there is (RFC 8878)."""
     assert len(content) < 256
@@ -245,22 +276,13 @@ def index_vectors():
         [10, b"whole", 1700000000004, {"md5": bytes(range(0xD0, 0xE0))}, [b"part 1", b"part 2"]],
     ], 4: bytes([0x5A]) * 32})
     yield "part.empty", cbor2.dumps({0: 2, 1: [], 2: [], 3: [], 4: [], 5: [], 6: []})
-    yield "part", cbor2.dumps({
-        0: 2,
-        1: [[b"empty", 2, 1700000000000, {}, b""],
-            [b"film", 3, -1, FILM, 1500, 2, [chunk(5, 1, 1000, 0x11), chunk(6, 2, 500, 0x22)]],
-            [b"long", 4000, [chunk(8, 1, 4194104, 0x66)]]],
-        2: [b"gone", b"old"],
-        3: [[b"big", 77, None, 1000, 1700000000001, 12, 1000, 1, [kept(1000, 0x33)]],
-            [b"bigger", 5, [chunk(10, 1, 1000, 0x77)]]],
-        4: [b"dropped"],
-        5: [[1, 1], [9, 3]],
-        6: [2, 24, 65536],
-    })
+    yield "part", cbor2.dumps({0: 2, **PART})
+    for name, value in zip(("fence", "fence_hash", "record"), Pad(b"mut_part", 3).part_record(1, PART)):
+        yield f"part.{name}", value
     yield "root.empty", cbor2.dumps({0: 2, 1: 0, 2: 0, 3: 4, 4: 0, 5: 0, 6: [], 7: bytes(32), 8: bytes(4 * 32), 9: False})
     yield "root", cbor2.dumps({0: 2, 1: 2048, 2: 100000, 3: 4, 4: 7, 5: 4, 6: [
-        [4, 1, 2000, 4194104, True, bytes([0x88]) * 32, bytes([0xC4]) * 32],
-        [6, 2, 2048, 999, False, bytes([0x99]) * 32, bytes([0xC6]) * 32]],
+        [4, 1, 2000, 4194104, True, bytes([0x88]) * 32, bytes([0xC4]) * 32, 20000],
+        [6, 2, 2048, 999, False, bytes([0x99]) * 32, bytes([0xC6]) * 32, 200]],
         7: bytes([0xAA]) * 32, 8: b"".join(bytes([0xB0 + slot]) * 32 for slot in range(4)), 9: True})
 
 
@@ -297,7 +319,7 @@ SECTIONS = {"keys": key_vectors, "fingerprints": fingerprint_vectors, "records":
 # Which vectors are whole inputs of which fuzz target.
 FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blank", "record.public"),
           "fuzz_commit": ("commit.empty", "commit"), "fuzz_snapshot_part": ("part.empty", "part"),
-          "fuzz_root": ("root.empty", "root"),
+          "fuzz_part_fence": ("part.fence",), "fuzz_root": ("root.empty", "root"),
           "fuzz_identity": ("identity.clear", "identity.under_passphrase", "identity.reader",
                             "identity.reader_under_passphrase"),
           "fuzz_cache_file": ("cache.seen", "cache.file")}
@@ -306,6 +328,8 @@ FUZZED = {"fuzz_record": ("record.private", "record.private_empty", "record.blan
 def corpus():
     vectors = {name: value for section in SECTIONS.values() for name, value in section()}
     made = {CORPUS / target / name: vectors[name] for target, names in FUZZED.items() for name in names}
+    for number, items in PART.items():   # a byte for the list, and a block of it
+        made[CORPUS / "fuzz_part_block" / f"list_{number}"] = bytes([number]) + cbor2.dumps(items)
     frame = vectors["chunk.frame"]
     for name, length in (("frame", 25), ("frame.of_another_length", 26)):
         made[CORPUS / "fuzz_frame" / name] = struct.pack("<I", length) + frame

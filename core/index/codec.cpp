@@ -165,8 +165,8 @@ using namespace index_format;
 namespace {
 
 constexpr std::size_t root_fields = 10;
-constexpr std::size_t part_ref_items = 7;
-constexpr std::size_t min_part_ref_bytes = 1 + 5 + 2 * (2 + 32);  // [n, n, n, n, base, h'32 bytes', h'32 bytes']
+constexpr std::size_t part_ref_items = 8;
+constexpr std::size_t min_part_ref_bytes = 1 + 6 + 2 * (2 + 32);  // [n, n, n, n, base, h'32 bytes', h'32 bytes', n]
 
 void write_part_ref(cbor_writer& w, const part_ref& part) {
   w.array(part_ref_items);
@@ -177,6 +177,7 @@ void write_part_ref(cbor_writer& w, const part_ref& part) {
   w.boolean(part.base);
   w.byte_string(part.hash);
   w.byte_string(part.address);
+  w.uint(part.fence);
 }
 
 part_ref read_part_ref(cbor_reader& r, const root& of) {
@@ -195,6 +196,7 @@ part_ref read_part_ref(cbor_reader& r, const root& of) {
     r.refuse("part's base mark", "a base part behind a delta part");
   r.fixed(part.hash, "part's hash");
   r.fixed(part.address, "part's address");
+  part.fence = static_cast<std::uint32_t>(r.uint("part's fence", max_payload_bytes));
   return part;
 }
 
@@ -212,7 +214,7 @@ ring_addresses read_ring(cbor_reader& r, std::uint64_t slots) {
 }  // namespace
 
 bytes encode(const root& value) {
-  cbor_writer w(128 + value.parts.size() * 112 + value.ring.size() * sizeof(pad_address));
+  cbor_writer w(128 + value.parts.size() * 120 + value.ring.size() * sizeof(pad_address));
   w.map(root_fields);
   write_version(w);
   w.uint(1);

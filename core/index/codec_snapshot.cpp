@@ -1,5 +1,6 @@
 // Snapshot parts.
 #include <cassert>
+#include <span>
 
 #include "core/index/codec.hpp"
 #include "core/index/codec_detail.hpp"
@@ -13,7 +14,8 @@ namespace {
 using entry_item = snapshot_part::entry_item;
 using upload_item = snapshot_part::upload_item;
 
-constexpr std::size_t part_fields = 7;
+constexpr std::size_t part_fields = 7, fence_fields = 2, fence_items = 4;
+constexpr std::size_t min_fence_item_bytes = 1 + 1 + 1 + 1 + 2 + sizeof(content_hash);   // [list, number, length, h'32 bytes']
 
 // An item's array says by its length what it is.
 constexpr std::size_t continued_items = 3, inline_entry_items = 5, chunked_entry_items = 7, upload_items = 9;
@@ -136,42 +138,60 @@ void read(cbor_reader& r, std::string& key) { key = read_key(r, "removed key"); 
 void read(cbor_reader& r, pad_ref& pad) { pad = read_pad(r, "free pad"); }
 void read(cbor_reader& r, std::uint64_t& number) { number = r.uint("taken pad", max_number - 1); }
 
-// A list whose items ascend, strictly.
+// More items for a list that ascends, strictly.
 template <class T>
-void read_ascending(cbor_reader& r, std::vector<T>& items, std::uint64_t key, const char* field,
-                    std::size_t min_bytes) {
-  r.key(key, field);
+void read_items(cbor_reader& r, std::vector<T>& items, const char* field, std::size_t min_bytes) {
   auto count = r.array(field, min_bytes);
-  items.reserve(reserve_for(r, count));
+  if (items.empty())
+    items.reserve(reserve_for(r, count));
   for (std::size_t i = 0; i < count && r.ok(); ++i) {
     read(r, items.emplace_back());
-    if (i > 0 && r.ok() && !(order_of(items[i - 1]) < order_of(items[i])))
+    if (items.size() > 1 && r.ok() && !(order_of(*(items.end() - 2)) < order_of(items.back())))
       r.refuse(field, "not in ascending order");
   }
 }
 
-template <class T>
-void write_keys(cbor_writer& w, std::uint64_t field, const T& keys) {
-  w.uint(field);
-  w.array(keys.size());
-  for (const auto& key : keys)
-    write_key(w, key);
-}
-
-std::size_t bound_of(const snapshot_part& p) {
-  auto bound = part_overhead_bytes + p.free_pads.size() * pad_bytes_bound + p.taken_pads.size() * pad_bytes_bound;
-  for (const auto& item : p.entries)
-    bound += encoded_bytes_bound(item.key, item.value) + item.value.chunk_count() * chunk_bytes_bound;
-  for (const auto& item : p.uploads) {
-    bound += encoded_bytes_bound(item.key, item.value);
-    for (const auto& piece : item.value.pieces)
-      bound += piece->size() * chunk_bytes_bound;
+// What a part's map has under its keys 1 to 6; and a block of one of them.
+template <class Part, class Visit>
+void with_list(Part& part, std::uint8_t list, Visit visit) {
+  switch (list) {
+    case 1: return visit(part.entries, "entries", min_item_bytes);
+    case 2: return visit(part.removed_entries, "removed entries", min_key_bytes);
+    case 3: return visit(part.uploads, "uploads", min_item_bytes);
+    case 4: return visit(part.removed_uploads, "removed uploads", min_key_bytes);
+    case 5: return visit(part.free_pads, "free pads", min_pad_bytes);
+    case 6: return visit(part.taken_pads, "taken pads", std::size_t{1});
+    default: break;
   }
-  for (const auto* keys : {&p.removed_entries, &p.removed_uploads})
-    for (const auto& key : *keys)
-      bound += key.size() + 9;
+}
+constexpr std::uint8_t last_list = 6, first_list_of_pads = 5;
+
+void write(cbor_writer& w, const std::string& key) { write_key(w, key); }
+void write(cbor_writer& w, const pad_ref& pad) { write_pad(w, pad); }
+void write(cbor_writer& w, std::uint64_t number) { w.uint(number); }
+
+std::size_t bound_of(const entry_item& item) {
+  return encoded_bytes_bound(item.key, item.value) + item.value.chunk_count() * chunk_bytes_bound;
+}
+std::size_t bound_of(const upload_item& item) {
+  auto bound = encoded_bytes_bound(item.key, item.value);
+  for (const auto& piece : item.value.pieces)
+    bound += piece->size() * chunk_bytes_bound;
   return bound;
 }
+std::size_t bound_of(const std::string& key) { return key.size() + 9; }
+std::size_t bound_of(const pad_ref&) { return pad_bytes_bound; }
+std::size_t bound_of(std::uint64_t) { return pad_bytes_bound; }
+
+template <class T>
+void write_items(cbor_writer& w, std::span<const T> items) {
+  w.array(items.size());
+  for (const auto& item : items)
+    write(w, item);
+}
+
+block_name name_of(std::uint8_t list, const std::string& first) { return {list, first, 0}; }
+block_name name_of(std::uint8_t list, std::uint64_t first) { return {list, {}, first}; }
 
 }  // namespace
 
@@ -186,25 +206,19 @@ std::size_t encoded_bytes_bound(std::string_view key, const upload&) {
 }
 
 bytes encode(const snapshot_part& p) {
-  cbor_writer w(bound_of(p));
+  auto bound = part_overhead_bytes;
+  for (std::uint8_t list = 1; list <= last_list; ++list)
+    with_list(p, list, [&bound](const auto& items, const char*, std::size_t) {
+      for (const auto& item : items)
+        bound += bound_of(item);
+    });
+  cbor_writer w(bound);
   w.map(part_fields);
   write_version(w);
-  w.uint(1);
-  w.array(p.entries.size());
-  for (const auto& item : p.entries)
-    write(w, item);
-  write_keys(w, 2, p.removed_entries);
-  w.uint(3);
-  w.array(p.uploads.size());
-  for (const auto& item : p.uploads)
-    write(w, item);
-  write_keys(w, 4, p.removed_uploads);
-  w.uint(5);
-  write_pads(w, p.free_pads);
-  w.uint(6);
-  w.array(p.taken_pads.size());
-  for (auto number : p.taken_pads)
-    w.uint(number);
+  for (std::uint8_t list = 1; list <= last_list; ++list) {
+    w.uint(list);
+    with_list(p, list, [&w](const auto& items, const char*, std::size_t) { write_items(w, std::span(items)); });
+  }
   return std::move(w).finish();
 }
 
@@ -213,15 +227,95 @@ result<snapshot_part> decode_snapshot_part(byte_view plaintext) {
   snapshot_part p;
   r.map_of(part_fields, "part");
   read_version(r);
-  read_ascending(r, p.entries, 1, "entries", min_item_bytes);
-  read_ascending(r, p.removed_entries, 2, "removed entries", min_key_bytes);
-  read_ascending(r, p.uploads, 3, "uploads", min_item_bytes);
-  read_ascending(r, p.removed_uploads, 4, "removed uploads", min_key_bytes);
-  read_ascending(r, p.free_pads, 5, "free pads", min_pad_bytes);
-  read_ascending(r, p.taken_pads, 6, "taken pads", 1);
+  for (std::uint8_t list = 1; list <= last_list; ++list)
+    with_list(p, list, [&r, list](auto& items, const char* field, std::size_t min_bytes) {
+      r.key(list, field);
+      read_items(r, items, field, min_bytes);
+    });
   if (auto done = r.finish(); !done)
     return fail(std::move(done).error());
   return p;
+}
+
+// -- blocks --------------------------------------------------------------------------------------------------------------
+
+std::vector<part_block> encode_blocks(const snapshot_part& p, std::size_t usual_bytes) {
+  std::vector<part_block> out;
+  for (std::uint8_t list = 1; list <= last_list; ++list)
+    with_list(p, list, [&](const auto& items, const char*, std::size_t) {
+      for (std::size_t first = 0, end = 0; first < items.size(); first = end) {
+        auto bound = bound_of(items[end]);
+        while (++end < items.size() && bound + bound_of(items[end]) <= usual_bytes)
+          bound += bound_of(items[end]);
+        cbor_writer w(bound + 9);
+        write_items(w, std::span(items).subspan(first, end - first));
+        out.push_back({name_of(list, order_of(items[first])), std::move(w).finish()});
+      }
+    });
+  return out;
+}
+
+result<void> decode_block(const block_name& name, byte_view plaintext, snapshot_part& to) {
+  cbor_reader r(plaintext, errc::index_corrupt, "a block of a snapshot part");
+  if (name.list == 0 || name.list > last_list)
+    r.refuse("list", "there is none of this number");
+  with_list(to, name.list, [&](auto& items, const char* field, std::size_t min_bytes) {
+    const auto first = items.size();
+    read_items(r, items, field, min_bytes);
+    if (r.ok() && (items.size() == first || name_of(name.list, order_of(items[first])) != name))
+      r.refuse(field, "another block than the fence says");
+  });
+  return r.finish();
+}
+
+bytes encode(const part_fence& f) {
+  cbor_writer w(64 + f.blocks.size() * 64);
+  w.map(fence_fields);
+  write_version(w);
+  w.uint(1);
+  w.array(f.blocks.size());
+  for (const auto& block : f.blocks) {
+    w.array(fence_items);
+    w.uint(block.name.list);
+    if (block.name.list < first_list_of_pads)
+      write_key(w, block.name.key);
+    else
+      w.uint(block.name.number);
+    w.uint(block.length);
+    w.byte_string(block.hash);
+  }
+  return std::move(w).finish();
+}
+
+result<part_fence> decode_fence(byte_view plaintext) {
+  cbor_reader r(plaintext, errc::index_corrupt, "the fence of a snapshot part");
+  part_fence f;
+  r.map_of(fence_fields, "fence");
+  read_version(r);
+  r.key(1, "blocks");
+  const auto count = r.array("blocks", min_fence_item_bytes);
+  f.blocks.reserve(reserve_for(r, count));
+  for (std::size_t i = 0; i < count && r.ok(); ++i) {
+    auto& block = f.blocks.emplace_back();
+    r.array_of(fence_items, "block");
+    const auto list = r.uint("block's list");
+    if (list == 0)
+      r.refuse("block's list", "0");
+    if (list > last_list)
+      r.refuse("block's list", "one that a newer program wrote, which is needed to read it", errc::unsupported);
+    block.name.list = static_cast<std::uint8_t>(list);
+    if (block.name.list < first_list_of_pads)
+      block.name.key = read_key(r, "block's first key");
+    else
+      block.name.number = r.uint("block's first pad", max_number - 1);
+    block.length = static_cast<std::uint32_t>(r.uint("block's length", max_plaintext_bytes));
+    r.fixed(block.hash, "block's hash");
+    if (i > 0 && r.ok() && !(f.blocks[i - 1].name < block.name))
+      r.refuse("blocks", "not in ascending order");
+  }
+  if (auto done = r.finish(); !done)
+    return fail(std::move(done).error());
+  return f;
 }
 
 }  // namespace mutant

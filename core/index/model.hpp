@@ -214,10 +214,11 @@ struct snapshot_part {
 struct part_ref {
   pad_ref pad;                 // in the part pads' own number space
   std::uint64_t sequence = 0;  // with this part applied the state is that of commit `sequence`, given all parts before it
-  std::uint64_t size = 0;      // bytes of plaintext
+  std::uint64_t size = 0;      // bytes of its blocks' plaintext
   bool base = false;           // part of the full snapshot at the front of the list
-  content_hash hash{};         // payload hash of its record
+  content_hash hash{};         // SHA-256 of its fence as it lies in the record, which has the hashes of the blocks
   pad_address address{};
+  std::uint32_t fence = 0;     // how long that is
   friend bool operator==(const part_ref&, const part_ref&) = default;
 };
 

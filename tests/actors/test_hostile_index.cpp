@@ -39,10 +39,11 @@ struct hostile_fixture : fixture {
     store_record(seal_private(keys->root(), 1, encode(r)));
   }
   part_ref write_part(std::uint64_t number, std::uint64_t sequence, const snapshot_part& part) {
-    const auto plain = encode(part);
-    const auto record = seal_private(keys->part(number), 1, plain);
-    store_record(record);
-    return {{number, 1}, sequence, plain.size(), true, hash_of(payload_of(record)), part_pad(number)};
+    auto sealed = seal_part(keys->part(number), number, part).value();
+    store_record(sealed.record);
+    sealed.at.sequence = sequence;
+    sealed.at.base = true;
+    return sealed.at;
   }
   // A sound root of an index without commits, then these.
   void write_index(std::vector<std::vector<operation>> commits = {}) {
@@ -138,6 +139,40 @@ BOOST_AUTO_TEST_CASE(a_commit_of_another_writer_who_is_not_the_owner) {
   forged.address = log_slot(2);
   broken[log_slot(2)] = seal_private(forged, 1, plain);
   refused({"commit 2 in log slot 2", "not signed by its owner"});
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_whose_predecessor_is_anothers) {
+  write_index({{inline_put("a")}});
+  const auto ours = last_hash;
+  for (int which = 0; which < 3; ++which) {
+    last_hash = which == 0 ? content_hash{} : ours;
+    if (which > 0)
+      last_hash[which == 1 ? 0 : 31] ^= std::byte{1};
+    commit theirs{2, {}, {inline_put("b")}};
+    theirs.previous = last_hash;
+    broken[log_slot(2)] = seal_private(keys->log(2), 1, encode(theirs));
+    refused({"commit 2 in the log does not follow the commit 1", "two histories"});
+  }
+  broken.clear();
+  // And the first one, which has none before it; and the one behind a root.
+  commit first{1, {}, {inline_put("a")}};
+  first.previous = ours;
+  broken[log_slot(1)] = seal_private(keys->log(1), 1, encode(first));
+  refused({"commit 1 in the log does not follow"});
+}
+
+BOOST_AUTO_TEST_CASE(a_commit_behind_a_root_that_names_another_last_commit) {
+  snapshot_part part;
+  part.entries = {item("a", {{5, 1}})};
+  write_snapshot(part);
+  last_hash.fill(std::byte{7});
+  write_log(4, {inline_put("b")});
+  refused({"commit 4 in the log does not follow the commit 3"});
+}
+
+BOOST_AUTO_TEST_CASE(an_assemble_of_a_part_that_is_gone) {
+  write_index({{put_op{"part", value_in({{0, 1}})}}, {assemble_op{"whole", 7, {}, {"part", "gone"}}}});
+  refused({"commit 2", "its part 'gone' is gone"});
 }
 
 BOOST_AUTO_TEST_CASE(a_commit_that_is_cut_short_or_has_more_than_it_should) {
@@ -256,14 +291,17 @@ BOOST_AUTO_TEST_CASE(a_snapshot_part_that_is_missing_or_another) {
   // Gone and blank, as a purge would leave it.
   broken[part_pad(0)] = seal_blank(keys->part(0), 2);
   refused({"snapshot part 0"});
+  // One that the root names by a hash that is not its own, whoever signed it.
+  broken[part_pad(0)] = seal_part(keys->part(0), 0, part)->record;
+  refused({"snapshot part 0", "another one than the root names"});
   // Another part in its place.
   part.entries = {item("other", {{5, 1}})};
-  broken[part_pad(0)] = seal_private(keys->part(0), 1, encode(part));
+  broken[part_pad(0)] = seal_part(keys->part(0), 0, part)->record;
   refused({"snapshot part 0", "another one than the root names"});
 }
 
 BOOST_AUTO_TEST_CASE(impossible_ring_sizes) {
-  for (auto size : {std::uint64_t{0}, std::uint64_t{3}, (std::uint64_t{1} << 20) + 1, std::uint64_t{1} << 40,
+  for (auto size : {std::uint64_t{0}, std::uint64_t{3}, max_ring_slots + 1, std::uint64_t{1} << 40,
                     ~std::uint64_t{0}}) {
     root r;
     r.ring_slots = size;

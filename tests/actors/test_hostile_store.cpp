@@ -192,10 +192,13 @@ BOOST_AUTO_TEST_CASE(another_snapshot_part_of_the_same_number_counter_and_size) 
   det.run_for(std::chrono::seconds(1));
   const auto records = kept(part_pad(0));
   BOOST_REQUIRE(!records.empty());
-  auto part = decode_snapshot_part(open_private(keys->part(0), 1, records.front()).value()).value();
+  const auto root_there = decode_root(open_private(keys->root(), 2, kept(keys->root().address).back()).value()).value();
+  BOOST_REQUIRE_EQUAL(root_there.parts.size(), 1u);
+  const auto& named = root_there.parts.front();
+  auto part = open_part(keys->part_at(named.address, 0), named, records.front()).value();
   BOOST_REQUIRE(part.entries.size() == 1u);
   part.entries.front().value.inline_value = bytes::copy_of("value B");
-  const auto other = seal_private(keys->part(0), 1, encode(part));   // as a writer would who was refused
+  const auto other = seal_part(keys->part(0), 0, part)->record;   // as a writer would who was refused
   BOOST_REQUIRE(other.size() == records.front().size());
   show(part_pad(0), other);
   expect_integrity(get_error<list_page>(spawn_index(), list_atom_v, list_request{}));

@@ -11,7 +11,7 @@
 #include "core/crypto_payload.hpp"
 #include "core/identity.hpp"
 #include "core/index/cache_file.hpp"
-#include "core/index/codec.hpp"
+#include "core/index/part_table.hpp"
 #include "core/record.hpp"
 
 using namespace mutant;
@@ -184,8 +184,8 @@ root some_root() {
   r.shared = true;
   r.next_part = 7;
   r.parts_floor = 4;
-  r.parts = {{{4, 1}, 2000, max_plaintext_bytes, true, {}, repeated(0xc4)},
-             {{6, 2}, 2048, 999, false, {}, repeated(0xc6)}};
+  r.parts = {{{4, 1}, 2000, max_plaintext_bytes, true, {}, repeated(0xc4), 20000},
+             {{6, 2}, 2048, 999, false, {}, repeated(0xc6), 200}};
   r.parts[0].hash.fill(std::byte{0x88});
   r.parts[1].hash.fill(std::byte{0x99});
   r.last_commit.fill(std::byte{0xaa});
@@ -293,6 +293,28 @@ BOOST_AUTO_TEST_CASE(snapshot_parts_are_encoded_and_decoded_as_in_the_document) 
   BOOST_TEST(to_hex(encode(snapshot_part())) == to_hex((*this)["part.empty"]));
   for (auto name : {"part", "part.empty"})
     BOOST_TEST(to_hex(encode(decode_snapshot_part((*this)[name]).value())) == to_hex((*this)[name]));
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_parts_record_opens_to_the_part) {
+  const auto& record = (*this)["part.record"];
+  const auto fence = decode_fence((*this)["part.fence"]).value();
+  BOOST_TEST(to_hex(encode(fence)) == to_hex((*this)["part.fence"]));
+  BOOST_TEST(verify_record(record).has_value());
+  const auto blocks = encode_blocks(every_item(), usual_block_bytes);
+  BOOST_REQUIRE_EQUAL(blocks.size(), fence.blocks.size());
+  part_ref at;
+  at.pad = {3, 1};
+  at.address = keys().part(3).address;
+  at.fence = static_cast<std::uint32_t>(encode(fence).size() + private_overhead_bytes);
+  std::ranges::copy((*this)["part.fence_hash"], at.hash.begin());
+  for (std::size_t n = 0; n < blocks.size(); ++n) {
+    BOOST_TEST((blocks[n].name == fence.blocks[n].name));
+    BOOST_TEST(blocks[n].content.size() == fence.blocks[n].length);
+    at.size += blocks[n].content.size();
+  }
+  const auto opened = open_part(keys().part_at(at.address, 3), at, record);
+  BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? std::string() : opened.error().message));
+  BOOST_TEST(to_hex(encode(*opened)) == to_hex((*this)["part"]));
 }
 
 BOOST_AUTO_TEST_CASE(roots_are_encoded_and_decoded_as_in_the_document) {
