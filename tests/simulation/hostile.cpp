@@ -88,8 +88,9 @@ class hostile_world {
       out_.violation = what;
   }
 
-  void begin_store() {
+  void begin_store(bool accept_rollback = false) {
     store_config c;
+    c.accept_rollback = accept_rollback;
     c.owner = owner_;
     c.pads = caf::actor_cast<pad_store_actor>(enemy_);
     c.decoders = 1;
@@ -238,6 +239,13 @@ class hostile_world {
         return false;
       last = opened->hash;
     }
+    // The end of the log is the commit of the lap before in the next slot. It may have been shown and never been there: then
+    // nobody can tell that this is the end.
+    if (const auto next = sequence + 1; next > slots) {
+      const auto before = engine_->get(keys_->log(slot_of(next, slots)).address);
+      if (!before || !decoder.open(open_commit_job{*before, next - slots, slots}))
+        return false;
+    }
     for (std::uint64_t slot = 0; slot < slots; ++slot)   // nothing beyond the end
       if (auto there = engine_->head(keys_->log(slot).address))
         if ((parse_header(*there)->counter - 1) * slots + slot > sequence)
@@ -246,35 +254,52 @@ class hostile_world {
     return position_ <= sequence && std::ranges::all_of(acknowledged_, reached);
   }
 
+  // What this machine remembers of the store; none if it has seen nothing.
+  std::optional<seen_state> remembered() const {
+    for (const auto& file : std::filesystem::directory_iterator(folder_))
+      if (file.path().extension() == ".seen")
+        if (auto seen = read_seen(file.path().string(), keys_->cache_key()); seen && *seen)
+          return **seen;
+    return std::nullopt;
+  }
+
   // Whether what the store holds is what this machine was shown of it in the end: it may have shown a commit that it kept in
   // place of the one that it had taken, as the last one, and that is a history of its own.
-  bool is_what_was_shown() {
+  enum class shown : std::uint8_t { the_same, another_root, another_history };
+  shown what_was_shown() const {
     decoder_state decoder;
     decoder.options.keys = keys_;
+    const auto seen = remembered();
     auto root_there = engine_->get(keys_->root().address);
     auto opened = root_there ? decoder.open(open_root_job{*root_there}) : fail(root_there.error());
-    for (const auto& file : std::filesystem::directory_iterator(folder_)) {
-      if (file.path().extension() != ".seen")
-        continue;
-      auto seen = read_seen(file.path().string(), keys_->cache_key());
-      if (!seen || !*seen || (*seen)->sequence == 0 || !opened)
-        continue;
-      const auto there = (*seen)->sequence;
+    if (!seen || !opened)
+      return shown::the_same;
+    if (const auto there = seen->sequence; there != 0) {
       const auto slots = opened->what.ring_slots;
       auto record = engine_->get(keys_->log(slot_of(there, slots)).address);
       auto commit_there = record ? decoder.open(open_commit_job{*record, there, slots}) : fail(record.error());
-      if (commit_there && commit_there->hash != (*seen)->last_commit)
-        return false;
+      if (commit_there && commit_there->hash != seen->last_commit)
+        return shown::another_history;
     }
-    return true;
+    // A root that it had refused, in the same way.
+    const auto newer = opened->counter > seen->root_counter;
+    return newer || (opened->counter == seen->root_counter && opened->hash == seen->root_hash) ? shown::the_same
+                                                                                               : shown::another_root;
   }
 
   void aftermath() {
     caf::anon_send(enemy_, hostile_options());
     system_.run_messages();
-    out_.torn = !is_one_history() || !is_what_was_shown();
+    const auto seen = what_was_shown();
+    out_.torn = !is_one_history() || seen == shown::another_history;
     begin_store();
     auto report = ask<sync_report>("a sync with the honest store", sync_atom_v);
+    if (!report && !out_.torn && seen == shown::another_root && report.error().code == errc::rollback_detected) {
+      // The root that it had shown is gone, and nothing else: taken as it is, all is there.
+      end_store();
+      begin_store(true);
+      report = ask<sync_report>("a sync that accepts another root", sync_atom_v);
+    }
     if (!report && !out_.torn)
       return violate("the store is honest and whole, and is refused: " + mutant::to_string(report.error()));
     if (!report && !is_integrity(report.error().code))
