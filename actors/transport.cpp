@@ -366,6 +366,7 @@ class pad_doorman final : public caf::io::doorman {
     return doorman::new_connection(&acceptor_.backend(), caf::io::connection_handle{});
   }
   void graceful_shutdown() override {
+    const caf::intrusive_ptr<pad_doorman> until_done(this);
     acceptor_.graceful_shutdown();
     detach(&acceptor_.backend(), false);
   }
@@ -379,7 +380,12 @@ class pad_doorman final : public caf::io::doorman {
     return found ? *found : std::uint16_t{0};
   }
   void add_to_loop() override { acceptor_.activate(this); }
-  void remove_from_loop() override { acceptor_.passivate(); }
+  // As with a scribe: what leaves in the turn in which it joined is not told that it has left, and would hold itself for ever.
+  void remove_from_loop() override {
+    acceptor_.passivate();
+    if (acceptor_.eventbf() == 0)
+      acceptor_.removed_from_loop(net::operation::read);
+  }
 
  private:
   std::shared_ptr<doorway> to_;
