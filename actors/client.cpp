@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "actors/spawn.hpp"
+#include "actors/caf/spawn.hpp"
 #include "actors/streams.hpp"
 #include "core/files.hpp"
 #include "core/output_place.hpp"

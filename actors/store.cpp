@@ -4,14 +4,14 @@
 #include <filesystem>
 #include <thread>
 
-#include "actors/damage_memory.hpp"
-#include "actors/decoder_pool.hpp"
-#include "actors/file_writer.hpp"
-#include "actors/open_store.hpp"
-#include "actors/operations.hpp"
-#include "actors/pad_pool.hpp"
-#include "actors/small_puts.hpp"
-#include "actors/spawn.hpp"
+#include "actors/caf/spawn.hpp"
+#include "actors/operations/operations.hpp"
+#include "actors/operations/small_puts.hpp"
+#include "actors/pads/open_store.hpp"
+#include "actors/pads/pad_pool.hpp"
+#include "actors/workers/damage_memory.hpp"
+#include "actors/workers/decoder_pool.hpp"
+#include "actors/workers/file_writer.hpp"
 #include "core/resources.hpp"
 #include "core/secret_memory.hpp"
 

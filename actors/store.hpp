@@ -13,12 +13,12 @@
 // The actor system's configuration must come from mutant::system_config (or call mutant::configure on its own).
 #pragma once
 
-#include "actors/get_operation.hpp"
-#include "actors/index.hpp"
+#include "actors/index/index.hpp"
 #include "actors/interfaces.hpp"
-#include "actors/pad_worker.hpp"
-#include "actors/put_operation.hpp"
-#include "actors/remote_store.hpp"
+#include "actors/operations/get_operation.hpp"
+#include "actors/operations/put_operation.hpp"
+#include "actors/pads/pad_worker.hpp"
+#include "actors/pads/remote_store.hpp"
 #include "core/compression.hpp"
 
 namespace mutant {

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "actors/spawn.hpp"
+#include "actors/caf/spawn.hpp"
 
 namespace mutant {
 

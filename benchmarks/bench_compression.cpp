@@ -13,7 +13,7 @@
 #include <cstdio>
 #include <random>
 
-#include "actors/decoder.hpp"
+#include "actors/workers/decoder.hpp"
 #include "benchmarks/support.hpp"
 
 using namespace mutant;

@@ -11,7 +11,7 @@
 #include <random>
 #include <thread>
 
-#include "actors/tls_certificates.hpp"
+#include "actors/net/tls_certificates.hpp"
 #include "benchmarks/node_parts.hpp"
 #include "benchmarks/node_support.hpp"
 

@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <thread>
 
-#include "actors/remote_store.hpp"
+#include "actors/pads/remote_store.hpp"
 #include "benchmarks/node_parts.hpp"
 #include "benchmarks/node_support.hpp"
 

@@ -17,7 +17,7 @@
 #include <semaphore>
 
 #include "actors/client.hpp"
-#include "actors/open_store.hpp"
+#include "actors/pads/open_store.hpp"
 #include "benchmarks/support.hpp"
 
 using namespace mutant;

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "actors/tls.hpp"
+#include "actors/net/tls.hpp"
 #include "benchmarks/processes.hpp"
 #include "benchmarks/support.hpp"
 

@@ -2,7 +2,7 @@
 //
 // CAF starts a thread in the middle of making an actor, or an actor system, and cannot take it back when the system refuses:
 // what is half made waits for ever, or the process is aborted. So they are asked for beforehand, all at once, and given back.
-// Somebody else may take them in between; that is a fault (actors/spawn.hpp).
+// Somebody else may take them in between; that is a fault (actors/caf/spawn.hpp).
 #pragma once
 
 #include <cstddef>

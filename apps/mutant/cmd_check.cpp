@@ -1,5 +1,5 @@
 // mutant check [KEY…]: reads and verifies; tells what is wrong, and where; repairs from a file, or drops what is damaged.
-#include "actors/pipeline.hpp"
+#include "actors/folders/pipeline.hpp"
 #include "apps/mutant/commands.hpp"
 
 namespace mutant::cli {

@@ -1,7 +1,7 @@
 // mutant check-store URL: whether a place can keep a store, and how fast it is.
 #include <filesystem>
 
-#include "actors/check_store.hpp"
+#include "actors/check/check_store.hpp"
 #include "apps/mutant/commands.hpp"
 
 namespace mutant::cli {

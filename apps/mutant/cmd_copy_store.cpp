@@ -1,7 +1,7 @@
 // mutant copy-store FROM TO: copies everything of this identity to another place, while it is in use.
 #include <filesystem>
 
-#include "actors/copy_store.hpp"
+#include "actors/copy/copy_store.hpp"
 #include "apps/mutant/commands.hpp"
 
 namespace mutant::cli {

@@ -1,5 +1,5 @@
 // mutant du [PREFIX]: how much the values in each folder of keys have.
-#include "actors/folder_walk.hpp"
+#include "actors/folders/folder_walk.hpp"
 #include "apps/mutant/commands.hpp"
 #include "core/folders/usage.hpp"
 

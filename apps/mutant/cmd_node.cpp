@@ -4,9 +4,9 @@
 #include <semaphore>
 #include <thread>
 
-#include "actors/node_server.hpp"
-#include "actors/open_store.hpp"
-#include "actors/tls_certificates.hpp"
+#include "actors/net/tls_certificates.hpp"
+#include "actors/node/node_server.hpp"
+#include "actors/pads/open_store.hpp"
 #include "apps/mutant/commands.hpp"
 #include "apps/mutant/node_log.hpp"
 #include "core/resources.hpp"

@@ -10,7 +10,7 @@
 #include <iostream>
 #include <new>
 
-#include "actors/spawn.hpp"
+#include "actors/caf/spawn.hpp"
 #include "apps/mutant/console.hpp"
 #include "core/resources.hpp"
 

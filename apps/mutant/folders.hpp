@@ -1,7 +1,7 @@
 // What put, get, rm and du have in common where they are about folders: options, what is said on the way, and the end.
 #pragma once
 
-#include "actors/folders.hpp"
+#include "actors/folders/folders.hpp"
 #include "apps/mutant/commands.hpp"
 
 namespace mutant::cli {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "actors/tls.hpp"
+#include "actors/net/tls.hpp"
 #include "core/error.hpp"
 #include "core/store_url.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "actors/log.hpp"
+#include "actors/caf/log.hpp"
 #include "core/error.hpp"
 
 namespace mutant::cli {

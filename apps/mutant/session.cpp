@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "actors/folders.hpp"
+#include "actors/folders/folders.hpp"
 #include "core/identity.hpp"
 #include "core/seed_words.hpp"
 

@@ -6,8 +6,8 @@
 #include <caf/openssl/all.hpp>
 #include <string>
 
+#include "actors/net/tls_certificates.hpp"
 #include "actors/store.hpp"
-#include "actors/tls_certificates.hpp"
 #include "benchmarks/clients.hpp"
 
 namespace mutant::bench {

@@ -3,9 +3,9 @@
 
 #include <optional>
 
-#include "actors/decoder_pool.hpp"
-#include "actors/index.hpp"
+#include "actors/index/index.hpp"
 #include "actors/store.hpp"
+#include "actors/workers/decoder_pool.hpp"
 #include "benchmarks/clients.hpp"
 #include "benchmarks/index_actor_vs_mutex/contender.hpp"
 

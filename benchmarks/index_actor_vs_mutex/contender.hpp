@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "actors/faulty_store.hpp"
-#include "actors/memory_store.hpp"
+#include "actors/pads/memory_store.hpp"
 #include "benchmarks/support.hpp"
 #include "core/engine/engine.hpp"
+#include "testing/faulty_store.hpp"
 
 namespace mutant::bench {
 

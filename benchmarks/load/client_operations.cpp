@@ -2,7 +2,7 @@
 #include <charconv>
 #include <cstdio>
 
-#include "actors/ask.hpp"
+#include "actors/caf/ask.hpp"
 #include "benchmarks/load/client.hpp"
 #include "benchmarks/load/streams.hpp"
 

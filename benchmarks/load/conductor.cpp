@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "actors/ask.hpp"
+#include "actors/caf/ask.hpp"
 #include "benchmarks/support.hpp"
 
 namespace mutant::load {

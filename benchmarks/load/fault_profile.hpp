@@ -1,4 +1,4 @@
-// "delay=5ms±2,drop=0.1%,…": faults that stand between the store and its pads (actors/faulty_store.hpp).
+// "delay=5ms±2,drop=0.1%,…": faults that stand between the store and its pads (testing/faulty_store.hpp).
 //
 //   delay=5ms±2           every request and every answer waits that long, evenly spread (here 3 to 7 ms; +- is ± as well)
 //   delay=1ms..9ms        the same by its ends
@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "actors/faulty_store.hpp"
+#include "testing/faulty_store.hpp"
 
 namespace mutant::load {
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "actors/open_store.hpp"
+#include "actors/pads/open_store.hpp"
 #include "actors/store.hpp"
 #include "core/identity.hpp"
 

@@ -5,11 +5,11 @@
 #include <optional>
 #include <string>
 
-#include "actors/faulty_store.hpp"
-#include "actors/tls.hpp"
+#include "actors/net/tls.hpp"
 #include "benchmarks/load/schedule.hpp"
 #include "benchmarks/load/value_size.hpp"
 #include "benchmarks/load/workload.hpp"
+#include "testing/faulty_store.hpp"
 
 namespace mutant::load {
 

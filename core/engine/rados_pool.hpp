@@ -1,5 +1,5 @@
 // A Ceph pool as a place for pads, one object each: the few asynchronous operations that a pad store over RADOS is made of.
-// The only place that knows librados; what becomes of the write rule out of them is in actors/rados_store.
+// The only place that knows librados; what becomes of the write rule out of them is in actors/pads/rados_store.
 //
 // Shape of an object (docs/format.md, "RADOS objects"): its name is the address in hex, its content the whole record, its
 // attribute `counter` the record's counter as 20 decimal digits: of equal length, so that the order of the texts, which is

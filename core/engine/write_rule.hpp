@@ -5,14 +5,10 @@
 
 #include "core/bytes.hpp"
 #include "core/error.hpp"
+#include "core/outcome.hpp"
 #include "core/record.hpp"
 
 namespace mutant {
-
-// What a store answers when the rule refuses a write, with the stored counter as detail.
-constexpr bool is_refusal_by_rule(errc code) noexcept {
-  return code == errc::pad_conflict || code == errc::stale_counter;
-}
 
 enum class write_verdict { take, already_there };
 

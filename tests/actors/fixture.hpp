@@ -8,13 +8,13 @@
 #include <optional>
 #include <set>
 
-#include "actors/decoder.hpp"
-#include "actors/file_writer.hpp"
-#include "actors/get_operation.hpp"
-#include "actors/index.hpp"
-#include "actors/memory_store.hpp"
-#include "actors/put_operation.hpp"
+#include "actors/index/index.hpp"
+#include "actors/operations/get_operation.hpp"
+#include "actors/operations/put_operation.hpp"
+#include "actors/pads/memory_store.hpp"
 #include "actors/store.hpp"
+#include "actors/workers/decoder.hpp"
+#include "actors/workers/file_writer.hpp"
 #include "core/engine/engine.hpp"
 #include "core/index/ring.hpp"
 #include "tests/actors/deterministic.hpp"

@@ -11,12 +11,12 @@
 #include <mutex>
 #include <thread>
 
-#include "actors/local_store.hpp"
-#include "actors/memory_store.hpp"
-#include "actors/node_server.hpp"
-#include "actors/open_store.hpp"
+#include "actors/net/tls_certificates.hpp"
+#include "actors/node/node_server.hpp"
+#include "actors/pads/local_store.hpp"
+#include "actors/pads/memory_store.hpp"
+#include "actors/pads/open_store.hpp"
 #include "actors/store.hpp"
-#include "actors/tls_certificates.hpp"
 #include "core/wire.hpp"
 #include "tests/core/test_engine_support.hpp"
 

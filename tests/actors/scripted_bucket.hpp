@@ -4,7 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <deque>
 
-#include "actors/s3_store.hpp"
+#include "actors/pads/s3_store.hpp"
 #include "tests/actors/pad_store_fixture.hpp"
 
 namespace mutant::testing {

@@ -1,7 +1,7 @@
 // What CAF's brokers lack.
-#include "actors/broker.hpp"
+#include "actors/caf/broker.hpp"
 
-#include "actors/spawn.hpp"
+#include "actors/caf/spawn.hpp"
 #include "tests/actors/network.hpp"
 
 namespace mutant::testing {

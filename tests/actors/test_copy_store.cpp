@@ -1,8 +1,8 @@
 // Copying a store: what arrives, going on with a copy that was cut off, sources in use, targets that may not be touched.
 #include <boost/test/unit_test.hpp>
 
-#include "actors/copy_operation.hpp"
-#include "actors/memory_store.hpp"
+#include "actors/copy/copy_operation.hpp"
+#include "actors/pads/memory_store.hpp"
 #include "tests/actors/fixture.hpp"
 #include "tests/core/test_engine_support.hpp"
 

@@ -1,7 +1,7 @@
 // Values behind a node that tampers: whatever it answers, a get is right or an error.
 #include <random>
 
-#include "actors/faulty_store.hpp"
+#include "testing/faulty_store.hpp"
 #include "tests/actors/network.hpp"
 
 namespace mutant::testing {

@@ -3,9 +3,9 @@
 
 #include <filesystem>
 
-#include "actors/hostile_store.hpp"
-#include "actors/purge_operation.hpp"
+#include "actors/operations/purge_operation.hpp"
 #include "core/index/codec.hpp"
+#include "testing/hostile_store.hpp"
 #include "tests/actors/fixture.hpp"
 #include "tests/temporary_directory.hpp"
 

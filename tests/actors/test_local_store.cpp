@@ -1,4 +1,4 @@
-#include "actors/local_store.hpp"
+#include "actors/pads/local_store.hpp"
 #include "core/engine/write_rule.hpp"
 
 #include "tests/actors/fixture.hpp"

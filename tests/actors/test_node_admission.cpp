@@ -1,13 +1,13 @@
 // Who may hold a connection to a node, and who gives way; how room is shared; what of a flood reaches the log. Without sockets.
-#include "actors/node_admission.hpp"
+#include "actors/node/node_admission.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <random>
 #include <set>
 
-#include "actors/handshake_queue.hpp"
-#include "actors/log_limit.hpp"
-#include "actors/session_budget.hpp"
+#include "actors/caf/log_limit.hpp"
+#include "actors/node/handshake_queue.hpp"
+#include "actors/node/session_budget.hpp"
 #include "core/limits.hpp"
 
 namespace mutant::testing {

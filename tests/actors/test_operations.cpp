@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "actors/purge_operation.hpp"
+#include "actors/operations/purge_operation.hpp"
 #include "tests/actors/fixture.hpp"
 
 namespace mutant::testing {

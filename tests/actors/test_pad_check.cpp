@@ -1,5 +1,5 @@
 // check_pads: a store that keeps the rule is measured and left as it was; one that breaks it in any way is found out.
-#include "actors/pad_check.hpp"
+#include "actors/check/pad_check.hpp"
 
 #include "core/engine/write_rule.hpp"
 #include "tests/actors/network.hpp"

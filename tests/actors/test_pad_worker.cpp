@@ -1,4 +1,4 @@
-#include "actors/pad_worker.hpp"
+#include "actors/pads/pad_worker.hpp"
 
 #include "core/store_claim.hpp"
 #include "tests/actors/fixture.hpp"

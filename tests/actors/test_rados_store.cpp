@@ -2,7 +2,7 @@
 #include <boost/test/unit_test.hpp>
 #include <deque>
 
-#include "actors/rados_store.hpp"
+#include "actors/pads/rados_store.hpp"
 #include "tests/actors/pad_store_fixture.hpp"
 
 namespace mutant::testing {

@@ -1,5 +1,5 @@
 // Exceptions in actors: an error for whoever waits, a word to the program, and nothing on standard output.
-#include "actors/spawn.hpp"
+#include "actors/caf/spawn.hpp"
 
 #include <iostream>
 #include <sstream>

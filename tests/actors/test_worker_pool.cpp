@@ -1,4 +1,4 @@
-#include "actors/worker_pool.hpp"
+#include "actors/caf/worker_pool.hpp"
 
 #include "tests/actors/fixture.hpp"
 

@@ -24,22 +24,23 @@ LINE_LIMIT = 128
 FUNCTION_LIMIT = 70
 # Longer than that: (file, function). One that has become shorter is told, so that the list only shrinks.
 LONG_FUNCTIONS = {
-    ("actors/index.cpp", "index_manager"),  # the table of handlers, which only dispatch
+    ("actors/index/index.cpp", "index_manager"),  # the table of handlers, which only dispatch
     ("actors/store.cpp", "spawn_store"),
     ("benchmarks/bench_small_values.cpp", "main"),
     ("tests/core/test_index_state.cpp", "contradictory_parts_are_corrupt"),
     ("tests/simulation/world.cpp", "world::aftermath"),
 }
 SHIPPED = ("core/", "actors/", "apps/")
-FOLDERS = ("core", "actors", "apps", "tests", "benchmarks", "examples", "fuzz", "cmake", "scripts", ".ci")
+FOLDERS = ("core", "actors", "apps", "testing", "tests", "benchmarks", "examples", "fuzz", "cmake", "scripts", ".ci")
 SOURCE_SUFFIXES = {".cpp", ".hpp"}
 TEXT_SUFFIXES = SOURCE_SUFFIXES | {".cmake", ".py", ".sh", ".in", ".supp", ""}
 
 # (what is included, folders where the rule holds, path prefixes that are exempt, why)
 INCLUDE_RULES = [
     (r"<caf/", ("core/",), (), "core/ does not know CAF"),
-    (r"[<\"](actors|apps)/", ("core/",), (), "core/ stands below actors/ and apps/"),
-    (r"[<\"]apps/", ("actors/",), (), "actors/ stands below apps/"),
+    (r"[<\"](actors|apps|testing)/", ("core/",), (), "core/ stands below actors/ and apps/"),
+    (r"[<\"](apps|testing)/", ("actors/",), (), "actors/ stands below apps/"),
+    (r"[<\"]testing/", ("apps/",), (), "testing/ is not for what users run"),
     (r"<sodium", SHIPPED, ("core/crypto",), "libsodium is only for core/crypto*"),
     (r"<highwayhash/", SHIPPED, ("core/crypto",), "HighwayHash is only for core/crypto*"),
     (r"<openssl/", ("core/",), ("core/crypto", "core/s3/"), "in core/, OpenSSL is only for core/crypto* and core/s3/"),
@@ -53,11 +54,28 @@ INCLUDE_RULES = [
     (r"<mutex>|<shared_mutex>", ("actors/",), (), "actors share nothing, so there is nothing to lock"),
 ]
 
+# What each folder of actors/ may include of ours, beside itself and core/. The front door (the files right in actors/) is not
+# listed: it connects the rest, and includes what it needs.
+DOOR = ("actors/interfaces.hpp", "actors/messages.hpp")
+ARROWS = {
+    "actors/caf": (*DOOR,),
+    "actors/index": (*DOOR, "actors/caf/"),
+    "actors/operations": (*DOOR, "actors/caf/", "actors/workers/"),
+    "actors/workers": (*DOOR, "actors/caf/"),
+    "actors/net": ("actors/caf/",),
+    "actors/pads": (*DOOR, "actors/caf/", "actors/net/"),
+    "actors/node": (*DOOR, "actors/caf/", "actors/net/", "actors/workers/"),
+    "actors/copy": ("actors/caf/", "actors/workers/", "actors/pads/", *(f"actors/{x}.hpp" for x in ("client", "interfaces"))),
+    "actors/check": ("actors/caf/", "actors/pads/", "actors/interfaces.hpp", "actors/store.hpp"),
+    "actors/folders": ("actors/client.hpp",),
+    "testing": (*DOOR, "actors/caf/"),
+}
+
 # (what a line must not have, folders where the rule holds, path prefixes that are exempt, why)
 LINE_RULES = [
-    (r"(->|\.)(?<!options\.)spawn\s*(<[^()]*>)?\s*\(|(spawn_broker|->fork)\((?!guarded\()", ("actors/", "apps/"),
-     ("actors/spawn.hpp",), "actors are started with actors/spawn.hpp, so that their exceptions become errors"),
-    (r"caf::io::broker\b", SHIPPED, ("actors/broker.hpp",), "CAF's brokers keep what is sent to them after their end"),
+    (r"(->|\.)(?<!options\.)spawn\s*(<[^()]*>)?\s*\(|(spawn_broker|->fork)\((?!guarded\()", ("actors/", "apps/", "testing/"),
+     ("actors/caf/spawn.hpp",), "actors are started with actors/caf/spawn.hpp, so that their exceptions become errors"),
+    (r"caf::io::broker\b", SHIPPED, ("actors/caf/broker.hpp",), "CAF's brokers keep what is sent to them after their end"),
 ]
 
 
@@ -84,6 +102,10 @@ def check_includes(name, lines):
         for pattern, folders, exempt, why in INCLUDE_RULES:
             if name.startswith(folders) and not name.startswith(exempt or ("\0",)) and re.match(pattern, match[1]):
                 yield f"{name}:{number}: {match[1]}: {why}"
+        folder, included = name.rpartition("/")[0], match[1].strip('"<>')
+        if folder in ARROWS and included.startswith(("actors/", "testing/")) \
+                and not included.startswith((folder + "/", *ARROWS[folder])):
+            yield f"{name}:{number}: {match[1]}: {folder}/ does not see this; ARROWS in check.py says what it may include"
 
 
 def check_words(name, lines):

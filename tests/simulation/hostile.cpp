@@ -5,11 +5,11 @@
 #include <filesystem>
 #include <set>
 
-#include "actors/decoder.hpp"
-#include "actors/hostile_store.hpp"
-#include "actors/memory_store.hpp"
+#include "actors/pads/memory_store.hpp"
 #include "actors/store.hpp"
+#include "actors/workers/decoder.hpp"
 #include "core/index/ring.hpp"
+#include "testing/hostile_store.hpp"
 #include "tests/actors/deterministic.hpp"
 #include "tests/simulation/settings.hpp"
 #include "tests/temporary_directory.hpp"

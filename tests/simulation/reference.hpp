@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "actors/decoder.hpp"
+#include "actors/workers/decoder.hpp"
 #include "core/engine/engine.hpp"
 #include "core/index/state.hpp"
 

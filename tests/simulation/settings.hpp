@@ -4,7 +4,7 @@
 #include <random>
 #include <string>
 
-#include "actors/faulty_store.hpp"
+#include "testing/faulty_store.hpp"
 
 namespace mutant::simulation {
 

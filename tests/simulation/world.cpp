@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "actors/local_store.hpp"
-#include "actors/memory_store.hpp"
+#include "actors/pads/local_store.hpp"
+#include "actors/pads/memory_store.hpp"
 #include "core/index/codec.hpp"
 #include "tests/simulation/client.hpp"
 

@@ -1,0 +1,340 @@
+#include "actors/operations/get_operation.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "actors/workers/damage_memory.hpp"
+
+namespace mutant {
+
+result<void> get_options::validate() const {
+  if (!pads || !decoders || !writers)
+    return fail(errc::invalid_argument, "a get needs pads, decoders and file writers");
+  if (window == 0 || window > 1024)
+    return fail(errc::invalid_argument, "a get has 1 to 1024 chunks under way");
+  return {};
+}
+
+// -- start ---------------------------------------------------------------------------------------------------------------
+
+void get_operation_state::start(get_request r, caf::typed_response_promise<get_result> p) {
+  request = std::move(r);
+  promise = p;
+  if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink))
+    self->monitor(*sink);
+  look_up();
+}
+
+void get_operation_state::look_up() {
+  self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, true})
+      .then([this](found& there) { plan(std::move(there)); }, failing());
+}
+
+void get_operation_state::plan(found&& there) {
+  if (over)
+    return;
+  if (!there.complete)
+    return fail_with({errc::key_not_found,
+                      there.pending ? "the key has only an unfinished upload; put it again to finish it" : "no such key"});
+  value = std::move(*there.complete);
+  shared = there.shared;
+  pin = there.pin;
+  if (request.offset > value.size || (request.length && *request.length > value.size - request.offset))
+    return fail_with({errc::invalid_argument, "the range reaches beyond the value's " + std::to_string(value.size)
+                                                  + " bytes"});
+  begin = request.offset;
+  finish_at = request.length ? begin + *request.length : value.size;
+  if (std::holds_alternative<std::monostate>(request.sink) && finish_at - begin > request.max_bytes)
+    return fail_with({errc::too_large,
+                      std::to_string(finish_at - begin) + " bytes do not fit one answer; give the get a sink"});
+  totals = {value.size, value.version, value.modified_ms, 0, {}, value.attributes};
+  begin_file();
+  if (!value.chunks)
+    return deliver_inline();
+  if (std::holds_alternative<std::monostate>(request.sink))
+    gathered = buffer(finish_at - begin);
+  if (begin == finish_at)
+    return finish();
+  find_chunks();
+  fill_window();
+}
+
+// What a value that was replaced has left there must not be where this one has zeros. And with its length from the start a file
+// takes blocks in any order, several at once; while it grows, one after the other.
+void get_operation_state::begin_file() {
+  auto* file = std::get_if<file_sink>(&request.sink);
+  if (file == nullptr || !file->fresh)
+    return;
+  file->fresh = ::ftruncate(file->file->descriptor(), 0) == 0;
+  static_cast<void>(::ftruncate(file->file->descriptor(), static_cast<off_t>(finish_at - begin)) != 0);  // the writes will tell
+}
+
+// Where the chunks of the range begin.
+void get_operation_state::find_chunks() {
+  starts.clear();
+  first_chunk = 0;
+  std::uint64_t at = 0;
+  for (const auto& c : *value.chunks) {
+    const auto end = at + c.length;
+    if (end <= begin)
+      ++first_chunk;
+    else if (at < finish_at)
+      starts.push_back(at);
+    at = end;
+  }
+  next_out = next_fetch = first_chunk;
+  last_chunk = first_chunk + starts.size();
+}
+
+void get_operation_state::deliver_inline() {
+  auto part = value.inline_value.slice(begin, finish_at - begin);
+  totals.bytes_read = part.size();
+  if (part.empty()) {
+    finish();
+  } else if (const auto* file = std::get_if<file_sink>(&request.sink)) {
+    self->request(options.writers, caf::infinite, push_atom_v, write_job{part, {file->file, 0}, file->fresh})
+        .then([this](done) { finish(); }, failing());
+  } else if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink)) {
+    self->request(*sink, caf::infinite, push_atom_v, part).then([this](done) { finish(); }, failing());
+  } else {
+    totals.value = part;
+    finish();
+  }
+}
+
+std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::uint64_t number) const {
+  const auto at = start_of(number);
+  const auto length = (*value.chunks)[number].length;
+  const auto from = std::max(at, begin);
+  const auto to = std::min(at + length, finish_at);
+  return {static_cast<std::uint32_t>(from - at), static_cast<std::uint32_t>(to - from)};
+}
+
+// -- fetching ------------------------------------------------------------------------------------------------------------
+
+void get_operation_state::fill_window() {
+  while (!over && under_way < options.window && next_fetch < last_chunk) {
+    ++under_way;
+    fetch(next_fetch++, 0);
+  }
+}
+
+void get_operation_state::fetch(std::uint64_t number, unsigned refused) {
+  self->request(options.pads, caf::infinite, get_atom_v, pad_query{(*value.chunks)[number].address, refused})
+      .then(
+          [this, number, refused, a = attempt](bytes& record) {
+            if (!over && a == attempt)
+              open(number, std::move(record), refused);
+          },
+          [this, number, a = attempt](caf::error& cause) {
+            if (!over && a == attempt)
+              chunk_failed(number, from_caf(cause));
+          });
+}
+
+void get_operation_state::open(std::uint64_t number, bytes record, unsigned refused) {
+  const auto [skip, take] = wanted(number);
+  self->request(options.decoders, caf::infinite, open_atom_v,
+                open_chunk_job{std::move(record), (*value.chunks)[number], skip, take, shared})
+      .then(
+          [this, number, a = attempt](bytes& plaintext) {
+            if (!over && a == attempt)
+              opened(number, std::move(plaintext));
+          },
+          [this, number, refused, a = attempt](caf::error& cause) {
+            if (over || a != attempt)
+              return;
+            auto e = from_caf(cause);
+            if (says_damaged(e.code) && refused < max_refused_answers)
+              return fetch(number, refused + 1);
+            chunk_failed(number, e);
+          });
+}
+
+// -- handing out ---------------------------------------------------------------------------------------------------------
+
+void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
+  const auto [skip, take] = wanted(number);
+  if (std::holds_alternative<chunk_sink_actor>(request.sink)) {
+    ready.emplace(number, std::move(plaintext));
+    return push_ready();
+  }
+  if (const auto* file = std::get_if<file_sink>(&request.sink)) {
+    const auto at = start_of(number) + skip - begin;
+    self->request(options.writers, caf::infinite, push_atom_v, write_job{std::move(plaintext), {file->file, at}, file->fresh})
+        .then(
+            [this, size = take, a = attempt](done) {
+              --writing;
+              if (!over && a == attempt)
+                handed_out(size);
+              else if (!over && restart_waits && writing == 0)
+                start_again();
+            },
+            failing());
+    ++writing;
+    return;
+  }
+  if (std::holds_alternative<std::monostate>(request.sink))
+    std::memcpy(gathered.data() + (start_of(number) + skip - begin), plaintext.data(), plaintext.size());
+  handed_out(take);
+}
+
+// A stream gets its chunks in order, one at a time: a slow reader slows the fetching.
+void get_operation_state::push_ready() {
+  if (pushing || ready.empty() || ready.begin()->first != next_out)
+    return;
+  pushing = true;
+  cannot_restart = true;
+  auto node = ready.extract(ready.begin());
+  ++next_out;
+  const auto size = node.mapped().size();
+  self->request(std::get<chunk_sink_actor>(request.sink), caf::infinite, push_atom_v, std::move(node.mapped()))
+      .then(
+          [this, size](done) {
+            pushing = false;
+            if (over)
+              return;
+            handed_out(size);
+            if (!over)
+              push_ready();
+          },
+          failing());
+}
+
+void get_operation_state::handed_out(std::uint64_t size_bytes) {
+  --under_way;
+  totals.bytes_read += size_bytes;
+  if (request.options.listener)
+    self->send(request.options.listener, progress_atom_v, progress{totals.bytes_read, finish_at - begin, 0});
+  if (totals.bytes_read == finish_at - begin)
+    return finish();
+  fill_window();
+}
+
+// -- trouble -------------------------------------------------------------------------------------------------------------
+
+void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
+  switch (e.code) {
+    // What the store shows when the pad has gone to another value. It may also be damage: the index tells.
+    case errc::pad_not_found:
+    case errc::pad_conflict: return value_moved(number, e);
+    default: break;
+  }
+  if (says_damaged(e.code))
+    return fail_damaged(number, {e.code == errc::bad_signature ? e.code : errc::decrypt_failed,
+                                 "chunk " + std::to_string(number) + " of the value, in pad "
+                                     + std::to_string((*value.chunks)[number].pad.number) + ", is damaged: " + e.message});
+  const error told{e.code, "reading chunk " + std::to_string(number) + ": " + e.message, e.detail};
+  says_unreadable(e.code) ? fail_damaged(number, told) : fail_with(told);
+}
+
+void get_operation_state::value_moved(std::uint64_t number, const error& e) {
+  ++attempt;
+  const auto version = value.version;
+  auto decide = [this, number, e, version](found& now) {
+    if (over)
+      return;
+    if (now.pin != 0)
+      self->send(options.index, release_atom_v, now.pin);
+    if (now.complete && now.complete->version == version)
+      return fail_damaged(number, {errc::corrupt_record, "chunk " + std::to_string(number) + " of the value is missing: pad "
+                                                             + std::to_string((*value.chunks)[number].pad.number) + ": "
+                                                             + e.message});
+    if (!now.complete)
+      return fail_with({errc::key_not_found, "the key was removed while it was read"});
+    if (cannot_restart)
+      return fail_with({errc::version_mismatch, "the value was replaced while it was read, after part of the old one was "
+                                                "handed out; read it again"});
+    if (++restarts > options.max_restarts)
+      return fail_with({errc::version_mismatch, "the value is replaced faster than it can be read"});
+    start_again();
+  };
+  self->request(options.index, caf::infinite, sync_atom_v)
+      .then(
+          [this, decide](sync_report&) {
+            self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false})
+                .then(decide, failing());
+          },
+          failing());
+}
+
+// A put of the same value must not keep this chunk: the memory has it before anybody hears of it.
+void get_operation_state::fail_damaged(std::uint64_t number, error e) {
+  if (over || !options.damage)
+    return fail_with(std::move(e));
+  over = true;
+  auto answer_now = [this, e] {
+    promise.deliver(to_caf(e));
+    end();
+  };
+  self->request(options.damage, caf::infinite, note_atom_v, pad_list{(*value.chunks)[number].pad})
+      .then([answer_now](done) { answer_now(); }, [answer_now](caf::error&) { answer_now(); });
+}
+
+void get_operation_state::start_again() {
+  restart_waits = writing > 0;  // a late write of the old value must not land on the new one
+  if (restart_waits)
+    return;
+  if (pin != 0)
+    self->send(options.index, release_atom_v, pin);
+  pin = 0;
+  ready.clear();
+  under_way = 0;
+  look_up();
+}
+
+void get_operation_state::finish() {
+  if (over)
+    return;
+  over = true;
+  if (std::holds_alternative<std::monostate>(request.sink) && value.chunks)
+    totals.value = std::move(gathered).freeze();
+  promise.deliver(totals);
+  end();
+}
+
+void get_operation_state::fail_with(error e) {
+  if (over)
+    return;
+  over = true;
+  promise.deliver(to_caf(e));
+  end();
+}
+
+void get_operation_state::end() {
+  if (pin != 0)
+    self->send(options.index, release_atom_v, pin);
+  asking.forget(self);
+  self->quit();
+}
+
+get_operation_actor::behavior_type get_operation(get_operation_state::self_pointer self, get_options options) {
+  auto* s = &self->state;
+  s->options = std::move(options);
+  auto cancel = [s] { s->fail_with({errc::cancelled, "the get was cancelled"}); };
+  // Monitored are the asking actor and the sink.
+  self->set_down_handler([s, cancel](caf::down_msg& down) {
+    const auto* sink = std::get_if<chunk_sink_actor>(&s->request.sink);
+    if (sink != nullptr && down.source == sink->address())
+      s->fail_with({errc::io_error, "the sink ended before the value did"});
+    else
+      cancel();
+  });
+  self->set_exit_handler([s, self](caf::exit_msg& exit) {
+    s->fail_with({errc::unreachable, "the store was ended"});
+    self->quit(exit.reason);
+  });
+  return {
+      [s, self](get_atom, get_request& request) -> caf::result<get_result> {
+        s->asking.watch(self);
+        auto promise = self->make_response_promise<get_result>();
+        s->start(std::move(request), promise);
+        return promise;
+      },
+      [cancel](cancel_atom) { cancel(); },
+  };
+}
+
+}  // namespace mutant
