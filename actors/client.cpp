@@ -86,7 +86,7 @@ struct client::parts {
   // Runs a put or get with a listener for its time.
   template <class Out, class Atom, class Request>
   result<Out> operate(Atom atom, Request request, const progress_callback& on_progress) {
-    request.options.ticket = client_ticket;
+    request.options.cancellation_id = client_cancellation_id;
     if (on_progress)
       request.options.listener = start(*system, listener, on_progress);
     auto watching = request.options.listener;
@@ -306,7 +306,7 @@ result<void> client::flush() {
 }
 
 void client::cancel() noexcept {
-  caf::anon_send(parts_->store, cancel_atom_v, client_ticket);
+  caf::anon_send(parts_->store, cancel_atom_v, client_cancellation_id);
 }
 
 caf::actor_system& client::system() noexcept {

@@ -16,8 +16,8 @@
 
 namespace mutant {
 
-// All calls of a client carry this ticket, and those of its pipelines: cancel() ends them all.
-constexpr std::uint64_t client_ticket = 1;
+// All calls of a client carry this cancellation id, and those of its pipelines: cancel() ends them all.
+constexpr std::uint64_t client_cancellation_id = 1;
 
 struct client_options {
   store_config store;
@@ -55,7 +55,7 @@ class client {
   ~client();
 
   result<put_result> put(std::string key, bytes value, const put_settings& settings = {});
-  // A regular file is read at offsets by the decoders, and its mode and time become attributes; anything else, and a
+  // A regular file is read at offsets by the crypto workers, and its mode and time become attributes; anything else, and a
   // file that does not say how long it is, is streamed.
   result<put_result> put_file(std::string key, const std::string& path, const put_settings& settings = {});
   // Until the end of the descriptor's input; `name` is for messages.

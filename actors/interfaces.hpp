@@ -1,5 +1,6 @@
 // Every actor's interface on one page. What a message does stands above it; errors are those of core/error.hpp inside
-// caf::error (from_caf gets them back). Every request deserves a finite timeout.
+// caf::error (from_caf gets them back). Who asks from outside sets a finite timeout; inside a store, whoever is asked keeps the
+// time (docs/design.md, "Actors").
 #pragma once
 
 #include "actors/messages.hpp"
@@ -32,7 +33,7 @@ using pad_store_actor = node_interface_actor::extend<
     replies_to<trim_atom>::with<std::uint64_t>>;
 
 // CPU-bound work, off the scheduler's threads. Holds the owner's keys. A pool of them has the same interface.
-using decoder_actor = caf::typed_actor<
+using crypto_worker_actor = caf::typed_actor<
     replies_to<seal_atom, seal_chunk_job>::with<sealed_chunk>,
     replies_to<seal_atom, seal_list>::with<sealed_list>,
     replies_to<compare_atom, compare_chunk_job>::with<fingerprint>,
@@ -98,7 +99,7 @@ using index_actor = caf::typed_actor<
     // Answers when this machine's memory of the index is up to date, as far as that is worth its cost.
     replies_to<flush_atom>::with<done>>;
 
-// Writes to files, on threads of their own: a disk that makes them wait keeps no decoder. io_error, store_full
+// Writes to files, on threads of their own: a disk that makes them wait keeps no crypto worker. io_error, store_full
 using file_writer_actor = caf::typed_actor<replies_to<push_atom, write_job>::with<done>>;
 
 // Runs what takes more than a look into the index or one change of it. The index passes it on, with itself: so it stays as long
@@ -115,7 +116,7 @@ using operations_actor = caf::typed_actor<
 // Puts values of one small pad each, many at a time; hands to the operations what is more than that.
 using small_puts_actor = caf::typed_actor<
     replies_to<put_atom, put_request, index_actor, operations_actor>::with<put_result>,
-    // Those with this ticket whose commit is not on its way answer `cancelled`.
+    // Those with this cancellation id whose commit is not on its way answer `cancelled`.
     reacts_to<cancel_atom, std::uint64_t>>;
 
 // What a store does that is not of its index alone.
@@ -135,7 +136,8 @@ using value_store_actor = caf::typed_actor<
     replies_to<stats_atom>::with<store_stats>,
     // Finds what crashed uploads and snapshots left and makes it free again; see purge_request.
     replies_to<purge_atom, purge_request>::with<purge_result>,
-    // Cancels the running operations with this ticket; they answer `cancelled`. Too late for a put whose commit is on its way.
+    // Cancels the running operations with this cancellation id; they answer `cancelled`. Too late for a put whose commit is
+    // on its way.
     reacts_to<cancel_atom, std::uint64_t>>;
 
 // What a program embeds: the index, with the operations behind it.

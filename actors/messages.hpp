@@ -76,9 +76,9 @@ auto inspect(Inspector& f, pad_store_stats& x) {
   return f(caf::meta::type_name("pad_store_stats"), x.pads, x.record_bytes, x.disk_bytes);
 }
 
-// -- decoder: files and jobs ---------------------------------------------------------------------------------------------
+// -- crypto worker: files and jobs ------------------------------------------------------------------------------------------
 
-// An open file descriptor, closed with the last reference. Decoders read and write at offsets: no shared position.
+// An open file descriptor, closed with the last reference. Crypto workers read and write at offsets: no shared position.
 class open_file {
  public:
   explicit open_file(int descriptor, unique_fd direct = unique_fd()) noexcept
@@ -292,12 +292,7 @@ using commit_outcomes = std::vector<commit_outcome>;
 
 // Pads from a reservation that go back to the index instead of into a commit.
 struct returned_pads {
-  enum class state : std::uint8_t {
-    unused,     // nothing was sent to the store
-    sent,       // the store may hold our record at this counter, or come to hold it, or hold another writer's
-    written,    // the store said that it holds our record at this counter
-    contested,  // the store holds another writer's record, at this counter: hands off until the log says who won
-  };
+  using state = pad_fate;
   std::vector<pad_ref> pads;
   state what = state::unused;
 };
@@ -385,9 +380,9 @@ struct progress {
 
 using progress_listener = caf::typed_actor<caf::reacts_to<caf::atom_constant<caf::atom("progress")>, progress>>;
 
-// What every long operation takes. `ticket`: any number of the caller's for cancelling; 0: none.
+// What every long operation takes. `cancellation_id`: any number of the caller's for cancelling; 0: none.
 struct operation_options {
-  std::uint64_t ticket = 0;
+  std::uint64_t cancellation_id = 0;
   progress_listener listener;   // may be null
 };
 

@@ -4,8 +4,8 @@
 //   self->request(*store, timeout, mutant::put_atom_v, mutant::put_request{"key", mutant::bytes::copy_of("value")})
 //
 // The store is its index (index.hpp), which answers what is a look into it or one change of it, and passes the rest on to the
-// operations (operations.hpp). These supervise the pad workers, the decoders and, if spawn_store opened it, the pad store.
-// When one of those is lost the store ends itself with that reason; pools replace their own workers.
+// operations (operations.hpp). These supervise the pad workers, the crypto workers and, if spawn_store opened it, the pad
+// store. When one of those is lost the store ends itself with that reason; pools replace their own workers.
 //
 // End it with an exit message; whoever waits is answered `unreachable`, or `timeout` where a change was on its way. A store
 // that nobody holds any more ends too, but only when nothing is under way and its timers have run out.
@@ -13,10 +13,9 @@
 // The actor system's configuration must come from mutant::system_config (or call mutant::configure on its own).
 #pragma once
 
-#include "actors/index/index.hpp"
+#include "actors/index/spawn_index.hpp"
 #include "actors/interfaces.hpp"
-#include "actors/operations/get_operation.hpp"
-#include "actors/operations/put_operation.hpp"
+#include "actors/operations/operation_options.hpp"
 #include "actors/pads/pad_worker.hpp"
 #include "actors/pads/remote_store.hpp"
 #include "core/compression.hpp"
@@ -36,9 +35,9 @@ struct store_config {
   std::string cache_directory;         // where this machine remembers the index; empty: nowhere
   bool accept_rollback = false;        // take the store as it is, whatever was seen of it before
 
-  std::size_t decoders = 0;            // 0: one per core; one more serves small values only
+  std::size_t crypto_workers = 0;      // 0: one per core; one more serves small values only
   std::size_t pad_workers = 32;        // requests to the pad store at a time
-  std::size_t window = 0;              // chunks under way per operation; 0: decoders and a few more
+  std::size_t window = 0;              // chunks under way per operation; 0: crypto workers and a few more
   std::size_t get_window = 0;          // of a get; 0: as many, and one for each file writer
   std::uint32_t chunk_bytes = default_chunk_bytes;
   std::size_t inline_bytes = default_inline_bytes;

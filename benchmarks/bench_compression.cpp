@@ -13,7 +13,7 @@
 #include <cstdio>
 #include <random>
 
-#include "actors/workers/decoder.hpp"
+#include "actors/workers/crypto_worker.hpp"
 #include "benchmarks/support.hpp"
 
 using namespace mutant;
@@ -21,7 +21,7 @@ using namespace mutant::bench;
 
 namespace {
 
-decoder_state sealer(const compression& how) {
+crypto_worker_state sealer(const compression& how) {
   seed owner;
   return {{std::make_shared<const keyring>(owner), how}};
 }
@@ -34,7 +34,7 @@ bytes random_bytes(std::mt19937_64& engine, std::size_t size) {
 }
 
 // Bytes of the sealed chunks' plaintexts.
-std::uint64_t seal_all(decoder_state& with, const std::vector<bytes>& chunks) {
+std::uint64_t seal_all(crypto_worker_state& with, const std::vector<bytes>& chunks) {
   std::uint64_t size = 0;
   for (std::uint64_t n = 0; n < chunks.size(); ++n) {
     const auto& chunk = chunks[n];
@@ -45,7 +45,7 @@ std::uint64_t seal_all(decoder_state& with, const std::vector<bytes>& chunks) {
 }
 
 // Of this thread's CPU time: what else the machine does is not in it.
-double seconds_for(decoder_state& with, const std::vector<bytes>& chunks) {
+double seconds_for(crypto_worker_state& with, const std::vector<bytes>& chunks) {
   const auto now = [] {
     timespec t{};
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);

@@ -4,9 +4,9 @@
 //                              [--per-second 1000] [--keys 10000]
 //
 // Both keep their log in a memory store behind a faulty_store that delays every write by 0.2, 2 or 20 ms; both encode, seal
-// and sign every commit for real. The actor is the one that a store uses, with decoders of its own, asked by client actors;
-// the mutex is taken by threads, which block (index_actor_vs_mutex/mutex_index.hpp says how each variant uses it). Neither
-// writes snapshots while it is measured.
+// and sign every commit for real. The actor is the one that a store uses, with crypto workers of its own, asked by
+// client actors; the mutex is taken by threads, which block (index_actor_vs_mutex/mutex_index.hpp says how each variant
+// uses it). Neither writes snapshots while it is measured.
 //
 //   alone      look-ups and nothing else, in a closed loop: one client, and all readers
 //   closed     the same with all readers while the writers commit one put each after the other

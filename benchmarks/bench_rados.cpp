@@ -249,13 +249,13 @@ void throughput(const settings& s) {
 
 struct load_report {
   std::uint64_t puts = 0, gets = 0, failed = 0;
-  double longest_operation = 0, longest_silence = 0;
+  double max_operation_time = 0, max_silence = 0;
   steady::time_point last = steady::now();
   std::string first_failure;
 
   void answered(steady::time_point begun) {
-    longest_operation = std::max(longest_operation, seconds_since(begun));
-    longest_silence = std::max(longest_silence, seconds_since(last));
+    max_operation_time = std::max(max_operation_time, seconds_since(begun));
+    max_silence = std::max(max_silence, seconds_since(last));
     last = steady::now();
   }
 };
@@ -321,7 +321,7 @@ void load(const settings& s) {
   std::printf("%llu puts and %llu gets of one chunk, %zu under way: longest operation %.2f s, longest time without any answer "
               "%.2f s, %llu failed%s%s\n",
               static_cast<unsigned long long>(report->puts), static_cast<unsigned long long>(report->gets), s.depth,
-              report->longest_operation, report->longest_silence, static_cast<unsigned long long>(report->failed),
+              report->max_operation_time, report->max_silence, static_cast<unsigned long long>(report->failed),
               report->failed != 0 ? ", first: " : "", report->first_failure.c_str());
 }
 

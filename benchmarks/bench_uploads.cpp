@@ -153,7 +153,7 @@ void concurrent(const settings& s, const work_directory& work, report& out) {
   const std::vector<std::string> small{"inlined", "pad"};
   must(c.put("inlined", bytes::copy_of(std::string(100, 'i'))), "put");
   must(c.put("pad", bytes::copy_of(std::string(2000, 'p'))), "put");
-  std::vector<double> one, many, inlined_p50, inlined_p99, pad_p50, pad_p99, pad_undisturbed, stops, longest_stop;
+  std::vector<double> one, many, inlined_p50, inlined_p99, pad_p50, pad_p99, pad_undisturbed, stops, max_stop;
   bool reliable = true;
   for (std::size_t r = 0; r < s.rounds; ++r) {
     {
@@ -173,7 +173,7 @@ void concurrent(const settings& s, const work_directory& work, report& out) {
     pad_p99.push_back(percentile(milliseconds_of(seen[1]), 0.99));
     pad_undisturbed.push_back(percentile(beside(seen[1], stopped), 0.99));
     stops.push_back(static_cast<double>(stopped.size()));
-    longest_stop.push_back(percentile(milliseconds_of(stopped), 1));
+    max_stop.push_back(percentile(milliseconds_of(stopped), 1));
     // What is there would only be compared the next time.
     must(c.remove("whole0"), "remove");
     for (std::size_t i = 0; i < s.uploads; ++i)
@@ -191,7 +191,7 @@ void concurrent(const settings& s, const work_directory& work, report& out) {
     return out.note("whether the machine stopped meanwhile cannot be told without the right to real-time priority\n");
   out.add("get_pad_p99_undisturbed_ms", "  of those while no core was stopped", pad_undisturbed, "ms");
   out.add("machine_stops", "  stops of a core by the machine, of 1 ms or more", stops, "");
-  out.add("machine_stop_longest_ms", "  the longest of them", longest_stop, "ms");
+  out.add("machine_stop_longest_ms", "  the longest of them", max_stop, "ms");
 }
 
 // -- cost against size -----------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class bytes {
 
   // A part that shares the memory. Clamped to what is there.
   bytes slice(std::size_t offset, std::size_t length) const;
-  // Bytes readable behind the end in the same block (direct I/O pads to 4096 with them).
+  // Bytes of the same block behind the end: memory that is kept and not used.
   std::size_t slack() const noexcept;
   // Whether it surely keeps no more memory than its own size: no part of a larger block, nothing adopted.
   bool is_compact() const noexcept;

@@ -1,7 +1,7 @@
 // Errors as values: what went wrong, in which class of failure, and what the caller can do.
 //
 // Every fallible function of core/ returns result<T>; no exception leaves core/ (std::bad_alloc aside).
-// The numeric values of errc cross the network and appear in CAF errors: never renumber them. docs/design.md section 7.
+// The numeric values of errc cross the network and appear in CAF errors: never renumber them.
 #pragma once
 
 #include <cstdint>

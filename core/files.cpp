@@ -80,14 +80,14 @@ std::size_t end_of_run(byte_view data, std::size_t at, bool zeros) noexcept {
 
 result<void> write_sparse_at(int descriptor, int direct, std::uint64_t offset, byte_view data, const std::string& name) {
   // Past the page cache every write waits for the disk: many short ones had better not.
-  constexpr std::size_t least_direct_bytes = 256u << 10;
+  constexpr std::size_t min_direct_bytes = 256u << 10;
   for (std::size_t at = 0; at < data.size();) {
     const auto begin = end_of_run(data, at, true);
     at = end_of_run(data, begin, false);
     if (begin == at)
       continue;
     const auto run = data.subspan(begin, at - begin);
-    if (auto written = write_all_at(descriptor, run.size() < least_direct_bytes ? -1 : direct, offset + begin, run, name);
+    if (auto written = write_all_at(descriptor, run.size() < min_direct_bytes ? -1 : direct, offset + begin, run, name);
         !written)
       return written;
   }

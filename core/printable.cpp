@@ -57,8 +57,8 @@ std::string without_controls(std::string_view text) {
   return escaped(text, false);
 }
 
-std::string_view shortened(std::string_view text, std::size_t most_bytes) noexcept {
-  auto cut = text.substr(0, most_bytes);
+std::string_view shortened(std::string_view text, std::size_t max_bytes) noexcept {
+  auto cut = text.substr(0, max_bytes);
   while (cut.size() < text.size() && !cut.empty() && (static_cast<unsigned char>(text[cut.size()]) & 0xC0) == 0x80)
     cut.remove_suffix(1);
   return cut;

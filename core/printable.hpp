@@ -16,7 +16,7 @@ bool is_control(std::string_view sequence) noexcept;
 std::string printable(std::string_view bytes);
 // The same for text that may hold escapes already: backslashes stay as they are.
 std::string without_controls(std::string_view text);
-// The longest beginning of at most `most_bytes` that does not end within a character.
-std::string_view shortened(std::string_view text, std::size_t most_bytes) noexcept;
+// The longest beginning of at most `max_bytes` that does not end within a character.
+std::string_view shortened(std::string_view text, std::size_t max_bytes) noexcept;
 
 }  // namespace mutant

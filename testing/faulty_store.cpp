@@ -158,7 +158,7 @@ result<void> fault_options::validate() const {
   for (auto [p, name] : chances)
     if (auto ok = check_chance(p, name); !ok)
       return ok;
-  if (shortest_delay.count() < 0 || longest_delay < shortest_delay || longest_straggle.count() < 0)
+  if (min_delay.count() < 0 || max_delay < min_delay || max_straggle.count() < 0)
     return fail(errc::invalid_argument, "delays are not negative, and the shortest is not above the longest");
   return {};
 }
@@ -179,8 +179,8 @@ std::chrono::microseconds faulty_store_state::draw_delay() {
   auto between = [this](std::chrono::microseconds low, std::chrono::microseconds high) {
     return low + std::chrono::microseconds(random() % static_cast<std::uint64_t>((high - low).count() + 1));
   };
-  auto usual = between(f.shortest_delay, f.longest_delay);
-  auto long_one = between(std::chrono::microseconds(0), f.longest_straggle);
+  auto usual = between(f.min_delay, f.max_delay);
+  auto long_one = between(std::chrono::microseconds(0), f.max_straggle);
   return chance(f.straggle) ? std::max(usual, long_one) : usual;
 }
 

@@ -24,11 +24,11 @@ struct fault_options {
   double corrupt_read = 0;         // one bit of what is read is flipped
   double stale_read = 0;           // what the pad held before, as far as it went through here; absent if that was nothing
   // Every request and every answer waits this long, evenly spread.
-  std::chrono::microseconds shortest_delay{0};
-  std::chrono::microseconds longest_delay{0};
+  std::chrono::microseconds min_delay{0};
+  std::chrono::microseconds max_delay{0};
   // Some wait longer: this chance, up to this delay.
   double straggle = 0;
-  std::chrono::microseconds longest_straggle{0};
+  std::chrono::microseconds max_straggle{0};
 
   // invalid_argument: a chance outside 0…1, a delay below 0 or out of order.
   result<void> validate() const;

@@ -1,6 +1,6 @@
 // How every actor here is started: with `start`, so that an exception that leaves one of its handlers ends it with an error.
 //
-//   auto worker = start<caf::detached>(system, decoder, options);          // instead of system.spawn<caf::detached>(…)
+//   auto worker = start<caf::detached>(system, crypto_worker, options);          // instead of system.spawn<caf::detached>(…)
 //   auto session = self->fork(guarded(node_session), handle, options);     // where CAF spawns in another way
 //
 // CAF itself would print such an exception on standard output, into whatever a program writes there, and end the actor with a
@@ -14,8 +14,8 @@
 
 namespace mutant {
 
-// Called with "the actor 'decoder': std::bad_alloc", in the thread of the actor, from any number of threads. A program that has
-// nothing to save beyond what is durable anyway ends in it. Null, as in the beginning: the actor alone ends.
+// Called with "the actor 'crypto_worker': std::bad_alloc", in the thread of the actor, from any number of threads. A program
+// that has nothing to save beyond what is durable anyway ends in it. Null, as in the beginning: the actor alone ends.
 using fault_handler = void (*)(const std::string& what) noexcept;
 void on_fault(fault_handler handler) noexcept;
 

@@ -6,8 +6,8 @@
 // value takes its turn among the chunks of many uploads, or need not wait for any of them. Shape: at most max_queued messages
 // in both lanes together (overloaded beyond), N workers.
 //
-// A worker has one message at a time, or up to max_in_hand short ones if it answers them in order: then it need not sleep until
-// the pool has heard of its last answer, which costs more than short work does. Long work goes to the idle only.
+// A worker has one message at a time, or up to max_assigned short ones if it answers them in order: then it need not sleep
+// until the pool has heard of its last answer, which costs more than short work does. Long work goes to the idle only.
 //
 // A worker that dies is replaced; the messages that it held are answered with `unreachable`. What a worker does not answer
 // within `timeout` (and a sixteenth of it) of its start is answered with `timeout`, with what stands behind it, and that worker
@@ -52,7 +52,7 @@ struct worker_pool_options {
   std::string name;
   std::size_t workers = 1;
   std::size_t kept_for_short = 0;  // of the workers: long work leaves so many free
-  std::size_t max_in_hand = 1;     // above 1 only for workers that answer in the order of their messages
+  std::size_t max_assigned = 1;     // above 1 only for workers that answer in the order of their messages
   std::size_t max_queued = 65536;
   std::chrono::milliseconds timeout{120'000};
   std::function<Worker()> spawn;   // makes one worker; called in the pool's own context, again for each that died
@@ -69,19 +69,19 @@ struct worker_pool_state {
     std::function<void(const Worker&)> run;
     std::function<void(const error&)> fail;
   };
-  struct job_in_hand {
+  struct assigned_job {
     std::function<void(const error&)> fail;    // empty: answered with timeout already
     caf::actor_clock::time_point until;        // of the first: the others have not begun
     bool is_long = false;
   };
-  struct station {
+  struct slot {
     Worker worker;
-    std::deque<job_in_hand> in_hand;           // in the order in which they were sent
+    std::deque<assigned_job> assigned;           // in the order in which they were sent
   };
 
   static inline const char* name = "worker_pool";
   worker_pool_options<Worker> options;
-  std::vector<station> stations;
+  std::vector<slot> slots;
   std::deque<job> waiting;                     // short work
   std::deque<job> waiting_long;
   unsigned short_in_a_row = 0;
@@ -97,7 +97,7 @@ struct pool_logic {
   static void add_worker(self_pointer self) {
     auto worker = self->state.options.spawn();
     self->monitor(worker);
-    self->state.stations.push_back({std::move(worker), {}});
+    self->state.slots.push_back({std::move(worker), {}});
   }
 
   static bool long_turn(const worker_pool_state<Worker>& s) {
@@ -106,21 +106,21 @@ struct pool_logic {
 
   static bool has_room_for_long(const worker_pool_state<Worker>& s) {
     const auto busy_with_it = std::ranges::count_if(
-        s.stations, [](const auto& at) { return !at.in_hand.empty() && at.in_hand.front().is_long; });
+        s.slots, [](const auto& at) { return !at.assigned.empty() && at.assigned.front().is_long; });
     const auto kept = std::min(s.options.kept_for_short, s.options.workers - 1);
     return static_cast<std::size_t>(busy_with_it) < s.options.workers - kept;
   }
 
   // The one with the least in hand that can take such work now; null: none.
-  static auto* station_for(worker_pool_state<Worker>& s, bool is_long) {
-    typename worker_pool_state<Worker>::station* best = nullptr;
+  static auto* slot_for(worker_pool_state<Worker>& s, bool is_long) {
+    typename worker_pool_state<Worker>::slot* best = nullptr;
     if (is_long && !has_room_for_long(s))
       return best;
-    for (auto& at : s.stations) {
-      const auto takes = at.in_hand.empty()
-                         || (!is_long && at.in_hand.size() < s.options.max_in_hand && at.in_hand.front().fail
-                             && !at.in_hand.front().is_long);
-      if (takes && (best == nullptr || at.in_hand.size() < best->in_hand.size()))
+    for (auto& at : s.slots) {
+      const auto takes = at.assigned.empty()
+                         || (!is_long && at.assigned.size() < s.options.max_assigned && at.assigned.front().fail
+                             && !at.assigned.front().is_long);
+      if (takes && (best == nullptr || at.assigned.size() < best->assigned.size()))
         best = &at;
     }
     return best;
@@ -130,14 +130,14 @@ struct pool_logic {
     auto& s = self->state;
     while (!s.waiting.empty() || !s.waiting_long.empty()) {
       const auto is_long = long_turn(s);
-      auto* to = station_for(s, is_long);
+      auto* to = slot_for(s, is_long);
       if (to == nullptr)
         break;
       s.short_in_a_row = is_long ? 0 : s.short_in_a_row + 1;
       auto& lane = is_long ? s.waiting_long : s.waiting;
       auto work = std::move(lane.front());
       lane.pop_front();
-      to->in_hand.push_back({std::move(work.fail), self->clock().now() + s.options.timeout, is_long});
+      to->assigned.push_back({std::move(work.fail), self->clock().now() + s.options.timeout, is_long});
       work.run(to->worker);
     }
     watch(self);
@@ -146,22 +146,22 @@ struct pool_logic {
   static void finished(self_pointer self, const Worker& worker) {
     auto& s = self->state;
     // A worker that went down meanwhile is not there any more.
-    auto at = std::ranges::find(s.stations, worker, &worker_pool_state<Worker>::station::worker);
-    if (at != s.stations.end() && !at->in_hand.empty()) {
-      at->in_hand.pop_front();
-      if (!at->in_hand.empty())
-        at->in_hand.front().until = self->clock().now() + s.options.timeout;
+    auto at = std::ranges::find(s.slots, worker, &worker_pool_state<Worker>::slot::worker);
+    if (at != s.slots.end() && !at->assigned.empty()) {
+      at->assigned.pop_front();
+      if (!at->assigned.empty())
+        at->assigned.front().until = self->clock().now() + s.options.timeout;
     }
     dispatch(self);
   }
 
   static void replace(self_pointer self, const caf::actor_addr& gone) {
     auto& s = self->state;
-    auto at = std::ranges::find_if(s.stations,
+    auto at = std::ranges::find_if(s.slots,
                                    [&](const auto& x) { return caf::actor_cast<caf::actor_addr>(x.worker) == gone; });
-    if (at != s.stations.end()) {
-      auto lost = std::move(at->in_hand);
-      s.stations.erase(at);
+    if (at != s.slots.end()) {
+      auto lost = std::move(at->assigned);
+      s.slots.erase(at);
       for (auto& j : lost)
         if (j.fail)
           j.fail({errc::unreachable, "a worker of " + s.options.name + " died over the request"});
@@ -174,7 +174,7 @@ struct pool_logic {
   static void watch(self_pointer self) {
     auto& s = self->state;
     auto unanswered =
-        std::ranges::any_of(s.stations, [](const auto& x) { return !x.in_hand.empty() && x.in_hand.front().fail; });
+        std::ranges::any_of(s.slots, [](const auto& x) { return !x.assigned.empty() && x.assigned.front().fail; });
     if (s.watching || !unanswered)
       return;
     s.watching = true;
@@ -187,10 +187,10 @@ struct pool_logic {
 
   static void time_out(self_pointer self) {
     auto& s = self->state;
-    for (auto& x : s.stations) {
-      if (x.in_hand.empty() || !x.in_hand.front().fail || x.in_hand.front().until > self->clock().now())
+    for (auto& x : s.slots) {
+      if (x.assigned.empty() || !x.assigned.front().fail || x.assigned.front().until > self->clock().now())
         continue;
-      for (auto& j : x.in_hand)
+      for (auto& j : x.assigned)
         std::exchange(j.fail, nullptr)({errc::timeout, "a worker of " + s.options.name + " did not answer in time"});
     }
   }
@@ -264,7 +264,7 @@ typename worker_pool_actor<Worker>::behavior_type worker_pool(typename detail::p
   self->state.options = std::move(options);
   self->set_down_handler([self](caf::down_msg& down) { logic::replace(self, down.source); });
   self->set_exit_handler([self](caf::exit_msg& exit) {
-    for (auto& at : self->state.stations)
+    for (auto& at : self->state.slots)
       self->send_exit(at.worker, exit.reason);
     self->quit(exit.reason);
   });

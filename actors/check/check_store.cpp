@@ -46,7 +46,7 @@ struct opened_place {
     children.push_back(caf::actor_cast<caf::actor>(store));
     pad_worker_options worker;
     worker.store = store;
-    auto pads = spawn_pad_pool(system, with_patience(worker, options.url, options.remote), workers);
+    auto pads = spawn_pad_pool(system, apply_backend_timeouts(worker, options.url, options.remote), workers);
     children.push_back(caf::actor_cast<caf::actor>(pads));
     caf::scoped_actor self{system};
     pad_check_options how;

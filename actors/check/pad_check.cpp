@@ -222,7 +222,7 @@ class trial {
   template <class Out, class Send>
   result<measured_latency> one_by_one(std::size_t count, Send send) {
     std::vector<std::chrono::nanoseconds> times;
-    const auto end = clock::now() + options_.longest_step;
+    const auto end = clock::now() + options_.max_step_time;
     while (times.size() < count && (times.empty() || clock::now() < end)) {
       if (stopped())
         return fail(interrupted());
@@ -265,7 +265,7 @@ class trial {
     double written = 0, read = 0;
     clock::duration writing{0}, reading{0};
     std::vector<bytes> records;
-    for (std::uint64_t round = 1; round <= 4 && writing < options_.longest_step; ++round) {
+    for (std::uint64_t round = 1; round <= 4 && writing < options_.max_step_time; ++round) {
       if (stopped())
         return fail(interrupted());
       records.clear();

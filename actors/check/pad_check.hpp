@@ -18,7 +18,7 @@ struct pad_check_options {
   std::size_t small_bytes = 1024;             // of these
   std::size_t small_at_once = 32;
   std::size_t large_at_once = 8;              // whole records
-  std::chrono::milliseconds longest_step{3000};  // of each measurement; one request is made in any case
+  std::chrono::milliseconds max_step_time{3000};  // of each measurement; one request is made in any case
   const std::atomic<bool>* stop = nullptr;    // becomes true: the check ends with `cancelled`
 };
 

@@ -37,7 +37,7 @@ std::string describe(pad_space space, const pad_ref& pad) {
 
 void copy_operation_state::start(caf::typed_response_promise<copy_result> p) {
   promise = p;
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::root, {0}})
+  ask(self, options.crypto, options.timeout, address_atom_v, address_job{pad_space::root, {0}})
       .then(
           [this](address_list& addresses) {
             root_address = addresses.front();
@@ -76,7 +76,7 @@ void copy_operation_state::read_root() {
   ask(self, options.from, options.timeout, get_atom_v, pad_query{root_address})
       .then(
           [this](bytes& record) {
-            ask(self, options.decoders, options.timeout, open_atom_v, open_root_job{std::move(record)})
+            ask(self, options.crypto, options.timeout, open_atom_v, open_root_job{std::move(record)})
                 .then(
                     [this](opened_root& opened) {
                       // The same state as the pass before, and yet pads of it were not there: they will not come.
@@ -148,7 +148,7 @@ void copy_operation_state::pads_listed() {
 void copy_operation_state::collect(const found& what, const std::function<void(const pad_ref&)>& each) {
   const auto add = [&each](const chunk_list& chunks) {
     for (const auto& c : chunks)
-      if (!c.kept())
+      if (!c.inherited())
         each(c.pad);
   };
   if (what.complete && what.complete->chunks)
@@ -178,7 +178,7 @@ void copy_operation_state::copy_ring() {
 
 // Is commit sequence + 1 there by now?
 void copy_operation_state::check_end() {
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, {slot_of(sequence + 1, ring_slots)}})
+  ask(self, options.crypto, options.timeout, address_atom_v, address_job{pad_space::log, {slot_of(sequence + 1, ring_slots)}})
       .then(
           [this](address_list& slot) {
             ask(self, options.from, options.timeout, head_atom_v, pad_query{slot.front()})
@@ -246,7 +246,7 @@ void copy_operation_state::next_items() {
   address_job job{space, {}};
   for (const auto& pad : batch)
     job.numbers.push_back(pad.number);
-  ask(self, options.decoders, options.timeout, address_atom_v, std::move(job))
+  ask(self, options.crypto, options.timeout, address_atom_v, std::move(job))
       .then(
           [this, batch](address_list& addresses) {
             deriving = false;

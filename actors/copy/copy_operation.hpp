@@ -31,7 +31,7 @@ struct copy_options {
   pad_store_actor to;
   index_actor from_index;
   std::function<index_actor()> open_target_index;   // called when the target has a root
-  decoder_actor decoders;
+  crypto_worker_actor crypto;
   verifier_actor verifiers;
   std::string memory_path;           // files that remember the copy begin with this; empty: none
   bool skip_damaged = false;         // go on without pads of values that cannot be read

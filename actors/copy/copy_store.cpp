@@ -5,7 +5,7 @@
 #include "actors/caf/spawn.hpp"
 #include "actors/pads/open_store.hpp"
 #include "actors/pads/pad_pool.hpp"
-#include "actors/workers/decoder_pool.hpp"
+#include "actors/workers/crypto_pool.hpp"
 #include "core/secret_memory.hpp"
 
 namespace mutant {
@@ -26,7 +26,7 @@ open_store_options how_to_open(const store_url& url, const store_copy_options& o
   return how;
 }
 
-// Both places, decoders and verifiers.
+// Both places, crypto workers and verifiers.
 std::size_t threads_of(const store_copy_options& options, std::size_t workers) {
   auto count = 2 * workers;
   for (const auto* place : {&options.from, &options.to})
@@ -63,28 +63,28 @@ struct store_copy::parts {
       return fail(store.error().code, text + ": " + store.error().message, store.error().detail);
     pad_worker_options workers;
     workers.store = keep(*store);
-    workers = with_patience(std::move(workers), *url, options.remote);
-    longest_request = std::max(longest_request, workers.longest_request());
+    workers = apply_backend_timeouts(std::move(workers), *url, options.remote);
+    max_request_time = std::max(max_request_time, workers.max_request_time());
     return keep(spawn_pad_pool(system, workers, options.window));
   }
 
-  index_actor open_index(const pad_store_actor& pads, const decoder_actor& decoders) {
+  index_actor open_index(const pad_store_actor& pads, const crypto_worker_actor& crypto) {
     index_options options;
     options.pads = pads;
-    options.decoders = decoders;
+    options.crypto = crypto;
     random_fill(options.writer);
     options.timeout = timeout();
-    index_actor index = start(system, index_manager, options);
+    const index_actor index = spawn_index(system, options);
     children.push_back(caf::actor_cast<caf::actor>(index));
     return index;
   }
 
-  std::chrono::milliseconds timeout() const { return longest_request + std::chrono::seconds(30); }
+  std::chrono::milliseconds timeout() const { return max_request_time + std::chrono::seconds(30); }
 
   system_config config;
   caf::actor_system system;
   std::vector<caf::actor> children;
-  std::chrono::milliseconds longest_request{0};
+  std::chrono::milliseconds max_request_time{0};
   copy_options copying;
   copy_operation_actor operation;
 };
@@ -109,16 +109,16 @@ result<store_copy> store_copy::open(store_copy_options options) {
     return fail(to.error());
 
   auto& system = p->system;
-  decoder_pool_options pool;
+  crypto_pool_options pool;
   pool.workers = threads;
-  const auto decoders = p->keep(spawn_decoder_pool(system, {make_secret<keyring>(options.owner)}, pool));
+  const auto crypto = p->keep(spawn_crypto_pool(system, {make_secret<keyring>(options.owner)}, pool));
 
   auto& o = p->copying;
   o.from = *from;
   o.to = *to;
-  o.from_index = p->open_index(*from, decoders);
-  o.open_target_index = [mine = p.get(), decoders] { return mine->open_index(mine->copying.to, decoders); };
-  o.decoders = decoders;
+  o.from_index = p->open_index(*from, crypto);
+  o.open_target_index = [mine = p.get(), crypto] { return mine->open_index(mine->copying.to, crypto); };
+  o.crypto = crypto;
   o.verifiers = p->keep(spawn_verifier_pool(system, threads));
   o.memory_path = options.memory_path;
   o.read_back = options.read_back;

@@ -8,7 +8,7 @@ namespace mutant {
 void copy_operation_state::recall() {
   if (options.memory_path.empty())
     return look_at_target();
-  ask(self, options.decoders, options.timeout, open_atom_v, open_cache_job{options.memory_path})
+  ask(self, options.crypto, options.timeout, open_atom_v, open_cache_job{options.memory_path})
       .then(
           [this](opened_cache& opened) {
             memory = opened.seen;
@@ -73,7 +73,7 @@ void copy_operation_state::remember(const seen_state& what, step then) {
   save_cache_job job;
   job.path = options.memory_path;
   job.seen = what;
-  ask(self, options.decoders, options.timeout, seal_atom_v, std::move(job)).then([then](done) { then(); }, failing());
+  ask(self, options.crypto, options.timeout, seal_atom_v, std::move(job)).then([then](done) { then(); }, failing());
 }
 
 }  // namespace mutant

@@ -10,8 +10,8 @@ namespace mutant {
 namespace {
 
 // Values up to small_file_bytes come in the answer and are written here; longer ones are written by the file writers.
-constexpr std::uint64_t least_large_cost = 512u << 10;
-constexpr std::uint64_t most_link_bytes = 4095;
+constexpr std::uint64_t min_large_cost = 512u << 10;
+constexpr std::uint64_t max_link_bytes = 4095;
 
 class folder_get {
  public:
@@ -115,7 +115,7 @@ void folder_get::tell(const folder_item& item, const result<void>& out, std::uin
 void folder_get::fetch(const folder_item& item) {
   get_request request;
   request.key = from_.prefix() + item.path;
-  if (item.kind == item_kind::link && item.size > most_link_bytes)
+  if (item.kind == item_kind::link && item.size > max_link_bytes)
     return run_.fail_item(item.path,
                           {errc::too_large, "a link cannot lead to a name of " + std::to_string(item.size) + " bytes"});
   if (item.size <= small_file_bytes)
@@ -152,7 +152,7 @@ void folder_get::fetch_large(const folder_item& item, get_request request) {
   auto target = std::make_shared<tree_writer::target>(std::move(*made));
   request.sink = file_sink{std::make_shared<const open_file>(::dup(target->descriptor()), open_direct(target->descriptor())),
                            item.path, true};
-  calls_.get(std::move(request), std::max(item.size, least_large_cost), [this, item, target](result<get_result>& out) {
+  calls_.get(std::move(request), std::max(item.size, min_large_cost), [this, item, target](result<get_result>& out) {
     if (!out)
       return run_.fail_item(item.path, of_disk(out.error()));
     auto now = item_of(item.path, out->size, out->attributes);

@@ -9,7 +9,7 @@ namespace mutant {
 namespace {
 
 // What a file costs beside its bytes: descriptors, an operation.
-constexpr std::uint64_t least_large_cost = 512u << 10;
+constexpr std::uint64_t min_large_cost = 512u << 10;
 
 class folder_put {
  public:
@@ -126,7 +126,7 @@ void folder_put::put_file(folder_item item, unique_fd file) {
   put_request request{into_.prefix() + item.path,
                       file_source{std::make_shared<const open_file>(file.release()), item.path},
                       std::nullopt, {}, false, attributes_of(item)};
-  calls_.put(std::move(request), std::max(item.size, least_large_cost), [this, item](result<put_result>& out) {
+  calls_.put(std::move(request), std::max(item.size, min_large_cost), [this, item](result<put_result>& out) {
     if (!out)
       run_.fail_item(item.path, out.error());
     else if (run_.options.checksum && out->chunks_written == 0 && out->chunks_kept != 0)

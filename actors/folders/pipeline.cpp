@@ -15,7 +15,7 @@ void pipeline::start(Atom atom, Request request, std::uint64_t bytes, told<Resul
   while (!calls_.empty() && (calls_.size() >= limits_.calls || bytes_ + bytes > limits_.bytes))
     end_first();
   if constexpr (requires { request.options; })
-    request.options.ticket = client_ticket;
+    request.options.cancellation_id = client_cancellation_id;
   using handle = decltype((*self_)->request(store_, caf::infinite, atom, std::move(request)));
   auto answer = std::make_shared<handle>((*self_)->request(store_, caf::infinite, atom, std::move(request)));
   calls_.push_back({bytes, [answer, then = std::move(then)] {

@@ -10,7 +10,7 @@ namespace mutant {
 void index_actor_state::open_cache(next_step then) {
   if (options.cache_path.empty() || cache_opened)
     return then();
-  ask(self, options.decoders, options.timeout, open_atom_v, open_cache_job{options.cache_path})
+  ask(self, options.crypto, options.timeout, open_atom_v, open_cache_job{options.cache_path})
       .then(
           [this, then](opened_cache& opened) {
             cache_opened = true;
@@ -72,7 +72,7 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
   };
   auto frames = begin_intake(summary.frames.size(), go_without, finish);
   frames->fetch = [this, state = cache.state](const intake_ptr& to, std::size_t i) {
-    ask(self, options.decoders, options.timeout, open_atom_v, read_cache_job{state, i})
+    ask(self, options.crypto, options.timeout, open_atom_v, read_cache_job{state, i})
         .then([this, to, i](opened_part& part) { part_arrived(to, i, std::move(part)); },
               [this, to](caf::error& cause) {
                 if (!is_current(to))

@@ -75,7 +75,7 @@ void index_actor_state::read_links(std::uint64_t first, std::uint64_t last, cons
   address_job job{pad_space::log, {}};
   for (auto n = first; n <= last; ++n)
     job.numbers.push_back(slot_of(n, of.ring_slots));
-  ask(self, options.decoders, options.timeout, address_atom_v, std::move(job))
+  ask(self, options.crypto, options.timeout, address_atom_v, std::move(job))
       .then([start](address_list& addresses) { start(std::move(addresses)); },
             [walk](caf::error& cause) { walk->finish(fail(from_caf(cause))); });
 }
@@ -102,7 +102,7 @@ void index_actor_state::fetch_link(const std::shared_ptr<link_walk>& walk, const
   ask(self, options.pads, options.timeout, get_atom_v, pad_query{address})
       .then(
           [this, walk, sequence, address, opened, refused](bytes& record) {
-            ask(self, options.decoders, options.timeout, open_atom_v,
+            ask(self, options.crypto, options.timeout, open_atom_v,
                 open_commit_job{std::move(record), sequence, walk->ring_slots, address})
                 .then(opened, refused);
           },

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/caf/spawn.hpp"
 #include "core/index/codec.hpp"
 #include "core/index/rules.hpp"
 #include "core/outcome.hpp"
@@ -46,8 +47,8 @@ list_item describe(const listed_item& item) {
 }  // namespace
 
 result<void> index_options::validate() const {
-  if (!pads || !decoders)
-    return fail(errc::invalid_argument, "an index needs a pad store and decoders");
+  if (!pads || !crypto)
+    return fail(errc::invalid_argument, "an index needs a pad store and crypto workers");
   if (ring_slots < min_ring_slots || ring_slots > max_ring_slots)
     return fail(errc::invalid_argument, "a log ring has from " + std::to_string(min_ring_slots) + " to "
                                             + std::to_string(max_ring_slots) + " slots");
@@ -382,11 +383,15 @@ caf::result<Out> index_actor_state::when_open(F f) {
   return promise;
 }
 
+index_front_actor spawn_index(caf::actor_system& system, const index_options& options) {
+  return start(system, index_manager, options);
+}
+
 index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me, index_options options) {
   auto* s = &me->state;
   s->options = std::move(options);
   if (!s->options.background)
-    s->options.background = s->options.decoders;
+    s->options.background = s->options.crypto;
   me->set_down_handler([s](caf::down_msg& down) { s->owner_down(down.source); });
   // Those who wait for the log; who waits for something else has an owed_answer.
   me->set_exit_handler([s](caf::exit_msg& exit) {
@@ -539,11 +544,11 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       },
       [s](stats_atom atom) { return s->pass_on<store_stats>(atom); },
       [s](purge_atom atom, purge_request& request) { return s->pass_on<purge_result>(atom, std::move(request)); },
-      [s](cancel_atom atom, std::uint64_t ticket) {
+      [s](cancel_atom atom, std::uint64_t cancellation_id) {
         if (s->options.operations)
-          s->self->send(s->options.operations, atom, ticket);
+          s->self->send(s->options.operations, atom, cancellation_id);
         if (s->options.small_puts)
-          s->self->send(s->options.small_puts, atom, ticket);
+          s->self->send(s->options.small_puts, atom, cancellation_id);
       },
       [](deferred& later) { later.run(); },
   };

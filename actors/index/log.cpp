@@ -23,7 +23,7 @@ constexpr unsigned max_gathering_skip = 6;  // 2^6 commits at most do not wait f
 void collect_pads(const operation& op, std::vector<pad_ref>& out) {
   auto add = [&](const chunk_list& chunks) {
     for (const auto& c : chunks)
-      if (!c.kept())
+      if (!c.inherited())
         out.push_back(c.pad);
   };
   if (const auto* put = std::get_if<put_op>(&op)) {
@@ -112,7 +112,7 @@ void index_actor_state::open() {
       });
     });
   };
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::root, {0}})
+  ask(self, options.crypto, options.timeout, address_atom_v, address_job{pad_space::root, {0}})
       .then(
           [this, start](address_list& addresses) {
             root_address = addresses.front();
@@ -166,7 +166,7 @@ void index_actor_state::load_root(std::function<void(std::optional<opened_root>)
   ask(self, options.pads, options.timeout, get_atom_v, pad_query{root_address})
       .then(
           [this, then, failed](bytes& record) {
-            ask(self, options.decoders, options.timeout, open_atom_v, open_root_job{std::move(record)})
+            ask(self, options.crypto, options.timeout, open_atom_v, open_root_job{std::move(record)})
                 .then([then](opened_root& opened) { then(std::move(opened)); },
                       [this, failed](caf::error& cause) {
                         auto e = from_caf(cause);
@@ -267,7 +267,7 @@ void index_actor_state::fetch_part(const intake_ptr& parts, std::size_t number, 
   ask(self, options.pads, options.timeout, get_atom_v, pad_query{what.address})
       .then(
           [this, parts, number, what, gone](bytes& record) {
-            ask(self, options.decoders, options.timeout, open_atom_v, open_part_job{std::move(record), what})
+            ask(self, options.crypto, options.timeout, open_atom_v, open_part_job{std::move(record), what})
                 .then([this, parts, number](opened_part& opened) { part_arrived(parts, number, std::move(opened)); },
                       [gone](caf::error& cause) { gone(from_caf(cause)); });
           },
@@ -321,7 +321,7 @@ void index_actor_state::with_slot_addresses(std::uint64_t first, std::size_t cou
       out.push_back((*ring)[slot]);
     return then(std::move(out));
   }
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::log, std::move(numbers)})
+  ask(self, options.crypto, options.timeout, address_atom_v, address_job{pad_space::log, std::move(numbers)})
       .then([then](address_list& addresses) { then(std::move(addresses)); },
             [this](caf::error& cause) { fail_all(from_caf(cause)); });
 }
@@ -417,7 +417,7 @@ void index_actor_state::apply_fetched(std::uint64_t first, std::vector<std::opti
   auto window = records.size();
   for (std::size_t i = 0; i < present; ++i) {
     log_bytes_since_root += records[i]->size();
-    ask(self, options.decoders, options.timeout, open_atom_v,
+    ask(self, options.crypto, options.timeout, open_atom_v,
         open_commit_job{std::move(*records[i]), first + i, slots, known_root.slot_address(first + i)})
         .then(
             [this, decoded, left, i, all, later, window, then, at_end](opened_commit& opened) {
@@ -459,7 +459,7 @@ void index_actor_state::check_end(std::uint64_t end, const std::optional<bytes>&
 }
 
 void index_actor_state::check_slot(const bytes& record, std::uint64_t sequence, next_step then) {
-  ask(self, options.decoders, options.timeout, open_atom_v,
+  ask(self, options.crypto, options.timeout, open_atom_v,
       open_commit_job{record, sequence, known_root.ring_slots, known_root.slot_address(sequence)})
       .then([then](opened_commit&) { then(); },
             [this, sequence](caf::error& cause) { fail_all(damaged_commit(sequence, from_caf(cause))); });
@@ -748,7 +748,7 @@ void index_actor_state::write_commit() {
   what->writer = options.writer;
   what->previous = chain.last();
   what->operations = std::move(*batch).take_operations();
-  ask(self, options.decoders, options.timeout, seal_atom_v, seal_commit_job{what, known_root.ring_slots})
+  ask(self, options.crypto, options.timeout, seal_atom_v, seal_commit_job{what, known_root.ring_slots})
       .then(
           [this, what](bytes& record) {
             const auto size_bytes = record.size();

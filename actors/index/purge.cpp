@@ -165,7 +165,7 @@ void index_actor_state::look_at_parts(std::vector<std::uint64_t> numbers, bool d
               (*again)();
             });
   };
-  ask(self, options.decoders, options.timeout, address_atom_v, address_job{pad_space::part, std::move(numbers)})
+  ask(self, options.crypto, options.timeout, address_atom_v, address_job{pad_space::part, std::move(numbers)})
       .then(
           [w, step](address_list& addresses) {
             w->addresses = std::move(addresses);

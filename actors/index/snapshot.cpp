@@ -47,7 +47,7 @@ void index_actor_state::snapshot_if_due() {
     start_compaction();
 }
 
-// Freed by a decoder: a hundred thousand keys are some milliseconds.
+// Freed by a crypto worker: a hundred thousand keys are some milliseconds.
 void index_actor_state::drop(std::shared_ptr<const void> what) {
   ask(self, options.background, options.timeout, drop_atom_v, drop_job{std::move(what)}).then([](done) {}, [](caf::error&) {});
 }

@@ -35,7 +35,7 @@ class frame_sender {
   template <class Broker>
   void pump(Broker* self, caf::io::connection_handle to) {
     const auto before = handed_bytes_;
-    while (handed_bytes_ < most_handed_bytes && !waiting_.empty()) {
+    while (handed_bytes_ < max_handed_bytes && !waiting_.empty()) {
       auto& first = waiting_.front();
       hand(self, to, first.front, 0);
       hand(self, to, first.body.view(), first.front.size());
@@ -54,7 +54,7 @@ class frame_sender {
   std::size_t unsent_bytes() const noexcept { return waiting_bytes_ + handed_bytes_; }
 
  private:
-  static constexpr std::size_t most_handed_bytes = 512 * 1024;
+  static constexpr std::size_t max_handed_bytes = 512 * 1024;
 
   struct waiting_frame {
     std::vector<std::byte> front;
@@ -68,7 +68,7 @@ class frame_sender {
     if (sent_of_first_ < begin || sent_of_first_ >= begin + part.size())
       return;
     part = part.subspan(sent_of_first_ - begin);
-    part = part.first(std::min(part.size(), most_handed_bytes - std::min(most_handed_bytes, handed_bytes_)));
+    part = part.first(std::min(part.size(), max_handed_bytes - std::min(max_handed_bytes, handed_bytes_)));
     if (part.empty())
       return;
     self->write(to, part.size(), part.data());

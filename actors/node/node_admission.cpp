@@ -38,7 +38,7 @@ result<std::uint64_t> node_admission::greet(id who, const std::string& certifica
 }
 
 template <class Which>
-node_admission::session_map::const_iterator node_admission::longest_idle(Which which) const {
+node_admission::session_map::const_iterator node_admission::max_idle(Which which) const {
   auto best = sessions_.end();
   for (auto i = sessions_.begin(); i != sessions_.end(); ++i)
     if (!i->second.activity->busy && which(i->second)
@@ -57,7 +57,7 @@ bool node_admission::make_place(const session& asking) {
   const auto within_share = [&](auto which, std::size_t share, const std::string& why) {
     if (count(which) < share)
       return true;
-    const auto victim = longest_idle(which);
+    const auto victim = max_idle(which);
     if (victim == sessions_.end())
       return false;
     send_away(victim->first, why);
@@ -75,9 +75,9 @@ bool node_admission::make_place(const session& asking) {
   const std::string full = "there are as many connections as may be";
   const auto most = std::ranges::max_element(clients_, {}, [](const auto& c) { return c.second.sessions; });
   const auto of_most = [&](const session& s) { return s.client == most->first; };
-  auto victim = longest_idle(of_most);
+  auto victim = max_idle(of_most);
   if (victim == sessions_.end())
-    victim = longest_idle([](const session&) { return true; });
+    victim = max_idle([](const session&) { return true; });
   if (victim == sessions_.end()) {
     const auto own = clients_.find(asking.client);
     if (most->second.sessions <= (own == clients_.end() ? 0 : own->second.sessions) + 1)
@@ -106,7 +106,7 @@ bool node_admission::make_room(const std::string& why) {
     send_away(newcomers_.begin()->first, why);
     return true;
   }
-  const auto victim = longest_idle([](const session&) { return true; });
+  const auto victim = max_idle([](const session&) { return true; });
   if (victim == sessions_.end())
     return false;
   send_away(victim->first, why);

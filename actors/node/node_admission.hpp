@@ -75,7 +75,7 @@ class node_admission {
   };
   using session_map = std::map<id, session>;
   template <class Which>
-  session_map::const_iterator longest_idle(Which which) const;
+  session_map::const_iterator max_idle(Which which) const;
   template <class Which>
   std::size_t count(Which which) const;
   bool make_place(const session& asking);

@@ -16,7 +16,7 @@ using listener_pointer = node_listener_state::self_pointer;
 constexpr std::chrono::milliseconds pressure_look{100};      // how often who does not move is looked for
 constexpr std::chrono::milliseconds starved_pause{20};       // of accepting, without descriptors
 constexpr int starved_places = 8;                            // that are made meanwhile
-constexpr std::chrono::milliseconds longest_look{5'000};     // between looks at the clock
+constexpr std::chrono::milliseconds max_look_time{5'000};     // between looks at the clock
 constexpr unsigned handshake_burst = 64;
 constexpr std::chrono::milliseconds silent_look{10};         // at those who have not begun to shake hands
 
@@ -165,7 +165,7 @@ void node_listener_state::look_at_clock() {
   for (auto& [id, session] : sessions)
     self->send(session, look_atom::value);
   const auto& mine = options->session;
-  self->delayed_send(self, std::min({longest_look, mine.transfer_timeout / 4, mine.greeting_timeout / 4}),
+  self->delayed_send(self, std::min({max_look_time, mine.transfer_timeout / 4, mine.greeting_timeout / 4}),
                      deferred{[this] { look_at_clock(); }});
 }
 

@@ -57,7 +57,7 @@ void check_operation_state::fill_window() {
 // The file has these bytes at this place, or not.
 void check_operation_state::compare(std::size_t at) {
   const auto& c = (*value.chunks)[places[at].number];
-  self->request(options.decoders, caf::infinite, compare_atom_v,
+  self->request(options.crypto, caf::infinite, compare_atom_v,
                 compare_chunk_job{file_slice{request.against, places[at].offset}, c.length})
       .then(
           [this, at](const fingerprint& print) {
@@ -79,7 +79,7 @@ void check_operation_state::open(std::size_t at, bytes record, unsigned refused)
   if (over)
     return;
   // None of its bytes are wanted; all of them are held against the fingerprint.
-  self->request(options.decoders, caf::infinite, open_atom_v,
+  self->request(options.crypto, caf::infinite, open_atom_v,
                 open_chunk_job{std::move(record), (*value.chunks)[places[at].number], 0, 0, shared})
       .then([this, at](bytes&) { was_seen(at); },
             [this, at, refused](caf::error& cause) {

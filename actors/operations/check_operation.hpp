@@ -1,5 +1,5 @@
-// Looks whether a value can be read, all of it: fetches its records through the pad workers and opens them in the decoder pool,
-// which holds them against the index. One actor per call; it ends with its answer.
+// Looks whether a value can be read, all of it: fetches its records through the pad workers and opens them in the crypto
+// workers, which hold them against the index. One actor per call; it ends with its answer.
 //
 // Unlike a get it goes on behind a chunk that is damaged, and hands out nothing. A damaged chunk is noted in the damage memory,
 // so that the next put of the value writes it anew. A value that is replaced meanwhile is looked at again.
@@ -8,17 +8,9 @@
 
 #include "actors/caf/caller.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/operations/operation_options.hpp"
 
 namespace mutant {
-
-struct check_options {
-  pad_store_actor pads;
-  decoder_actor decoders;
-  index_actor index;
-  damage_memory_actor damage;                    // told of chunks that cannot be read; may be null
-  std::size_t window = 8;                        // chunks under way
-  unsigned max_restarts = 8;                     // on a newer value
-};
 
 using check_operation_actor =
     caf::typed_actor<replies_to<check_atom, check_request>::with<check_result>, reacts_to<cancel_atom>>;

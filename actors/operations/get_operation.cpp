@@ -10,8 +10,8 @@
 namespace mutant {
 
 result<void> get_options::validate() const {
-  if (!pads || !decoders || !writers)
-    return fail(errc::invalid_argument, "a get needs pads, decoders and file writers");
+  if (!pads || !crypto || !writers)
+    return fail(errc::invalid_argument, "a get needs pads, crypto workers and file writers");
   if (window == 0 || window > 1024)
     return fail(errc::invalid_argument, "a get has 1 to 1024 chunks under way");
   return {};
@@ -45,17 +45,17 @@ void get_operation_state::plan(found&& there) {
     return fail_with({errc::invalid_argument, "the range reaches beyond the value's " + std::to_string(value.size)
                                                   + " bytes"});
   begin = request.offset;
-  finish_at = request.length ? begin + *request.length : value.size;
-  if (std::holds_alternative<std::monostate>(request.sink) && finish_at - begin > request.max_bytes)
+  range_end = request.length ? begin + *request.length : value.size;
+  if (std::holds_alternative<std::monostate>(request.sink) && range_end - begin > request.max_bytes)
     return fail_with({errc::too_large,
-                      std::to_string(finish_at - begin) + " bytes do not fit one answer; give the get a sink"});
+                      std::to_string(range_end - begin) + " bytes do not fit one answer; give the get a sink"});
   totals = {value.size, value.version, value.modified_ms, 0, {}, value.attributes};
   begin_file();
   if (!value.chunks)
     return deliver_inline();
   if (std::holds_alternative<std::monostate>(request.sink))
-    gathered = buffer(finish_at - begin);
-  if (begin == finish_at)
+    gathered = buffer(range_end - begin);
+  if (begin == range_end)
     return finish();
   find_chunks();
   fill_window();
@@ -68,7 +68,7 @@ void get_operation_state::begin_file() {
   if (file == nullptr || !file->fresh)
     return;
   file->fresh = ::ftruncate(file->file->descriptor(), 0) == 0;
-  static_cast<void>(::ftruncate(file->file->descriptor(), static_cast<off_t>(finish_at - begin)) != 0);  // the writes will tell
+  static_cast<void>(::ftruncate(file->file->descriptor(), static_cast<off_t>(range_end - begin)) != 0);  // the writes will tell
 }
 
 // Where the chunks of the range begin.
@@ -80,16 +80,16 @@ void get_operation_state::find_chunks() {
     const auto end = at + c.length;
     if (end <= begin)
       ++first_chunk;
-    else if (at < finish_at)
+    else if (at < range_end)
       starts.push_back(at);
     at = end;
   }
   next_out = next_fetch = first_chunk;
-  last_chunk = first_chunk + starts.size();
+  chunk_end = first_chunk + starts.size();
 }
 
 void get_operation_state::deliver_inline() {
-  auto part = value.inline_value.slice(begin, finish_at - begin);
+  auto part = value.inline_value.slice(begin, range_end - begin);
   totals.bytes_read = part.size();
   if (part.empty()) {
     finish();
@@ -108,14 +108,14 @@ std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::uint64_
   const auto at = start_of(number);
   const auto length = (*value.chunks)[number].length;
   const auto from = std::max(at, begin);
-  const auto to = std::min(at + length, finish_at);
+  const auto to = std::min(at + length, range_end);
   return {static_cast<std::uint32_t>(from - at), static_cast<std::uint32_t>(to - from)};
 }
 
 // -- fetching ------------------------------------------------------------------------------------------------------------
 
 void get_operation_state::fill_window() {
-  while (!over && under_way < options.window && next_fetch < last_chunk) {
+  while (!over && under_way < options.window && next_fetch < chunk_end) {
     ++under_way;
     fetch(next_fetch++, 0);
   }
@@ -136,7 +136,7 @@ void get_operation_state::fetch(std::uint64_t number, unsigned refused) {
 
 void get_operation_state::open(std::uint64_t number, bytes record, unsigned refused) {
   const auto [skip, take] = wanted(number);
-  self->request(options.decoders, caf::infinite, open_atom_v,
+  self->request(options.crypto, caf::infinite, open_atom_v,
                 open_chunk_job{std::move(record), (*value.chunks)[number], skip, take, shared})
       .then(
           [this, number, a = attempt](bytes& plaintext) {
@@ -207,8 +207,8 @@ void get_operation_state::handed_out(std::uint64_t size_bytes) {
   --under_way;
   totals.bytes_read += size_bytes;
   if (request.options.listener)
-    self->send(request.options.listener, progress_atom_v, progress{totals.bytes_read, finish_at - begin, 0});
-  if (totals.bytes_read == finish_at - begin)
+    self->send(request.options.listener, progress_atom_v, progress{totals.bytes_read, range_end - begin, 0});
+  if (totals.bytes_read == range_end - begin)
     return finish();
   fill_window();
 }

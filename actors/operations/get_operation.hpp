@@ -1,5 +1,5 @@
 // Reads one value, or a range of it: looks it up (and pins its pads), fetches records through the pad workers, opens them in
-// the decoder pool, and hands the plaintext to the sink. One actor per call; it ends with its answer.
+// the crypto workers, and hands the plaintext to the sink. One actor per call; it ends with its answer.
 //
 // Memory: at most `window` chunks are under way. To a file, file writers put each chunk at its place, in any order; to a stream
 // or into the answer, chunks go in order. When another process replaced the value while it was read, the read starts again
@@ -10,20 +10,9 @@
 
 #include "actors/caf/caller.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/operations/operation_options.hpp"
 
 namespace mutant {
-
-struct get_options {
-  pad_store_actor pads;
-  decoder_actor decoders;
-  file_writer_actor writers;
-  index_actor index;
-  damage_memory_actor damage;                    // told of chunks that cannot be read; may be null
-  std::size_t window = 8;                        // chunks under way
-  unsigned max_restarts = 8;                     // on a newer value
-
-  result<void> validate() const;
-};
 
 using get_operation_actor = caf::typed_actor<replies_to<get_atom, get_request>::with<get_result>, reacts_to<cancel_atom>>;
 
@@ -74,9 +63,9 @@ struct get_operation_state {
   bool shared = false;   // of the index that has it
   std::uint64_t pin = 0;
   std::uint64_t begin = 0;                // of the wanted range, bytes
-  std::uint64_t finish_at = 0;            // its end
+  std::uint64_t range_end = 0;            // its end
   std::uint64_t first_chunk = 0;          // of the wanted
-  std::uint64_t last_chunk = 0;           // one behind the last wanted
+  std::uint64_t chunk_end = 0;           // one behind the last wanted
   std::vector<std::uint64_t> starts;      // of the wanted chunks in the value, bytes
   std::uint64_t next_fetch = 0;
   std::uint64_t next_out = 0;             // in order: the next chunk to hand out

@@ -2,6 +2,10 @@
 
 #include "actors/caf/owed_answer.hpp"
 #include "actors/caf/spawn.hpp"
+#include "actors/operations/check_operation.hpp"
+#include "actors/operations/get_operation.hpp"
+#include "actors/operations/purge_operation.hpp"
+#include "actors/operations/put_operation.hpp"
 #include "core/index/rules.hpp"
 
 namespace mutant {
@@ -23,11 +27,11 @@ caf::result<Result> run(self_pointer self, Behavior behavior, Atom atom, Request
   auto& s = self->state;
   if (s.running->size() >= s.options.max_operations)
     return to_caf({errc::overloaded, std::to_string(s.running->size()) + " operations are running; try again later"});
-  const auto ticket = request.options.ticket;
+  const auto cancellation_id = request.options.cancellation_id;
   auto operation = start(*self, behavior, for_index(options, index));
   self->monitor(operation);
   s.running->emplace(operation->address(),
-                     operations_state::running_operation{ticket, caf::actor_cast<caf::actor>(operation)});
+                     operations_state::running_operation{cancellation_id, caf::actor_cast<caf::actor>(operation)});
   return self->delegate(operation, atom, std::move(request));
 }
 
@@ -53,7 +57,7 @@ void remove(self_pointer self, remove_request request, const index_actor& index,
     std::vector<std::uint64_t> pads;
     auto collect = [&](const chunk_list& chunks) {
       for (const auto& c : chunks)
-        if (!c.kept())
+        if (!c.inherited())
           pads.push_back(c.pad.number);
     };
     if (now.complete && now.complete->chunks)
@@ -146,9 +150,9 @@ operations_actor::behavior_type operations(self_pointer self, operations_options
       [self](purge_atom atom, purge_request& request, const index_actor& index) {
         return run<purge_result>(self, purge_operation, atom, request, index, self->state.options.purge);
       },
-      [self](cancel_atom, std::uint64_t ticket) {
+      [self](cancel_atom, std::uint64_t cancellation_id) {
         for (auto& [address, it] : *self->state.running)
-          if (it.ticket == ticket)
+          if (it.cancellation_id == cancellation_id)
             self->send(caf::actor_cast<put_operation_actor>(it.actor), cancel_atom_v);
       },
   };

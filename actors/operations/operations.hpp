@@ -9,10 +9,7 @@
 #include <memory>
 
 #include "actors/interfaces.hpp"
-#include "actors/operations/check_operation.hpp"
-#include "actors/operations/get_operation.hpp"
-#include "actors/operations/purge_operation.hpp"
-#include "actors/operations/put_operation.hpp"
+#include "actors/operations/operation_options.hpp"
 
 namespace mutant {
 
@@ -29,7 +26,7 @@ struct operations_options {
 struct operations_state {
   static inline const char* name = "operations";
   struct running_operation {
-    std::uint64_t ticket = 0;
+    std::uint64_t cancellation_id = 0;
     caf::actor actor;
   };
   using running_map = std::map<caf::actor_addr, running_operation>;

@@ -95,7 +95,7 @@ void purge_operation_state::look(std::uint64_t next, bool last) {
   address_job job{pad_space::data, {}};
   for (const auto& c : page)
     job.numbers.push_back(c.number);
-  self->request(options.decoders, caf::infinite, address_atom_v, std::move(job))
+  self->request(options.crypto, caf::infinite, address_atom_v, std::move(job))
       .then(
           [this, next, last](address_list& derived) {
             addresses = std::move(derived);
@@ -168,7 +168,7 @@ void purge_operation_state::wipe(std::uint64_t next, bool last) {
     if (--waiting == 0)
       settle([this, next, last] { page_done(next, last); });
   };
-  self->request(options.decoders, caf::infinite, seal_atom_v, std::move(job))
+  self->request(options.crypto, caf::infinite, seal_atom_v, std::move(job))
       .then(
           [this, one_done, targets, pads](record_list& blanks) {
             waiting = blanks.size();

@@ -8,15 +8,9 @@
 
 #include "actors/caf/caller.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/operations/operation_options.hpp"
 
 namespace mutant {
-
-struct purge_options {
-  pad_store_actor pads;
-  decoder_actor decoders;
-  index_actor index;
-  std::uint32_t page = 256;
-};
 
 using purge_operation_actor =
     caf::typed_actor<replies_to<purge_atom, purge_request>::with<purge_result>, reacts_to<cancel_atom>>;

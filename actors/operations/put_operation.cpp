@@ -44,8 +44,8 @@ result<file_facts> facts_of(const file_source& source) {
 }  // namespace
 
 result<void> put_options::validate() const {
-  if (!pads || !decoders)
-    return fail(errc::invalid_argument, "a put needs pads and decoders");
+  if (!pads || !crypto)
+    return fail(errc::invalid_argument, "a put needs pads and crypto workers");
   if (chunk_bytes < min_chunk_bytes || chunk_bytes > max_chunk_bytes)
     return fail(errc::invalid_argument, "a chunk has from 1 to " + std::to_string(max_chunk_bytes) + " bytes");
   if (window == 0 || window > 1024 || checkpoint_chunks == 0 || checkpoint_chunks > 4096)
@@ -138,7 +138,7 @@ void put_operation_state::plan(found&& old) {
     if (*size == 0)
       return store_inline({});
     read_job job{{std::get<file_source>(request.source).file, 0}, static_cast<std::uint32_t>(*size)};
-    self->request(options.decoders, caf::infinite, pull_atom_v, std::move(job))
+    self->request(options.crypto, caf::infinite, pull_atom_v, std::move(job))
         .then([this](bytes& value) { store_inline(std::move(value)); }, failing());
     return;
   }
@@ -165,7 +165,7 @@ bool put_operation_state::resume(const upload& pending) {
   for (const auto& piece : pending.pieces)
     chunks.insert(chunks.end(), piece->begin(), piece->end());
   const auto same_base = (base ? base->version : 0) == pending.base_version;
-  if (!same_base && std::ranges::any_of(chunks, &chunk::kept))
+  if (!same_base && std::ranges::any_of(chunks, &chunk::inherited))
     return false;
   if (!same_base)
     base.reset();
@@ -262,7 +262,7 @@ chunk_input put_operation_state::input_of(std::uint64_t number, const slot& s) c
 // The chunk may be what is stored already: look before a pad is spent on it.
 void put_operation_state::compare(std::uint64_t number, chunk before, origin from) {
   auto& s = window.at(number);
-  self->request(options.decoders, caf::infinite, compare_atom_v, compare_chunk_job{input_of(number, s), s.length})
+  self->request(options.crypto, caf::infinite, compare_atom_v, compare_chunk_job{input_of(number, s), s.length})
       .then(
           [this, number, before, from](fingerprint& now) {
             if (over)
@@ -277,9 +277,9 @@ void put_operation_state::compare(std::uint64_t number, chunk before, origin fro
 // The index says that this chunk was written; believe it only if the store has it.
 void put_operation_state::confirm(std::uint64_t number, const chunk& before, origin from) {
   const auto* base_there = base_chunk(number);
-  if (before.kept() && base_there == nullptr)
+  if (before.inherited() && base_there == nullptr)
     return want_pad(number);
-  const auto there = before.kept() ? *base_there : before;
+  const auto there = before.inherited() ? *base_there : before;
   if (is_known_bad(there))
     return want_pad(number);
   auto decide = [this, number, before, from](result<void> looked) {
@@ -308,7 +308,7 @@ void put_operation_state::look_at(const chunk& what, const pad_address& address,
   self->request(options.pads, caf::infinite, get_atom_v, pad_query{address})
       .then(
           [this, what, then, failed](bytes& record) {
-            self->request(options.decoders, caf::infinite, open_atom_v, open_chunk_job{std::move(record), what, 0, 0, shared})
+            self->request(options.crypto, caf::infinite, open_atom_v, open_chunk_job{std::move(record), what, 0, 0, shared})
                 .then([then](const bytes&) { then({}); }, failed);
           },
           failed);
@@ -348,7 +348,7 @@ void put_operation_state::give_pads() {
 
 void put_operation_state::seal(std::uint64_t number) {
   const auto& s = window.at(number);
-  self->request(options.decoders, caf::infinite, seal_atom_v, seal_chunk_job{input_of(number, s), s.length, s.pad})
+  self->request(options.crypto, caf::infinite, seal_atom_v, seal_chunk_job{input_of(number, s), s.length, s.pad})
       .then(
           [this, number](sealed_chunk& result) {
             if (!over)
@@ -406,7 +406,7 @@ void put_operation_state::make_room(std::function<void()> then) {
   };
   purge_request blank;
   blank.make_room = true;
-  auto blanking = mutant::start(*self, purge_operation, purge_options{options.pads, options.decoders, options.index});
+  auto blanking = mutant::start(*self, purge_operation, purge_options{options.pads, options.crypto, options.index});
   self->request(blanking, caf::infinite, purge_atom_v, std::move(blank))
       .then(
           [this, go_on](const purge_result& found) {
@@ -667,7 +667,7 @@ void put_operation_state::wait_for_writes() {
 std::vector<pad_ref> put_operation_state::unrecorded_pads() const {
   std::vector<pad_ref> pads;
   for (const auto& c : as_recorded(tail))
-    if (!c.kept())
+    if (!c.inherited())
       pads.push_back(c.pad);
   for (const auto& [number, s] : window)
     if (s.done && s.from == origin::written)

@@ -1,4 +1,4 @@
-// Writes one value: cuts the source into chunks, seals them in the decoder pool, writes them through the pad workers, and
+// Writes one value: cuts the source into chunks, seals them in the crypto workers, writes them through the pad workers, and
 // commits. One actor per call; it ends with its answer.
 //
 // Memory: at most `window` chunks are under way, each with one sealed record (and, from a stream, its plaintext).
@@ -17,25 +17,9 @@
 
 #include "actors/caf/caller.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/operations/operation_options.hpp"
 
 namespace mutant {
-
-struct put_options {
-  pad_store_actor pads;
-  decoder_actor decoders;
-  index_actor index;
-  damage_memory_actor damage;                        // which chunks must not be kept; may be null
-  std::uint32_t chunk_bytes = default_chunk_bytes;
-  std::size_t inline_bytes = default_inline_bytes;   // values up to this size lie in the index
-  std::size_t window = 8;                            // chunks under way
-  std::size_t checkpoint_chunks = 16;                // between two records of an upload's progress
-  unsigned max_pad_changes = 64;                     // a chunk that meets taken pads gives up after so many
-  // How long a put that fails, or was cancelled, waits for writes that are under way, to know what they left.
-  std::chrono::milliseconds failure_patience{30'000};
-  std::chrono::milliseconds cancel_patience{2'000};
-
-  result<void> validate() const;
-};
 
 // Answers the one put message when the value is durable; then it is over.
 using put_operation_actor = caf::typed_actor<replies_to<put_atom, put_request>::with<put_result>, reacts_to<cancel_atom>,

@@ -11,7 +11,7 @@ namespace mutant {
 
 namespace {
 
-// Of one sealing job: some 60 us each, so that all decoders have a share of what comes together.
+// Of one sealing job: some 60 us each, so that all crypto workers have a share of what comes together.
 constexpr std::size_t max_sealed_together = 8;
 
 }  // namespace
@@ -97,7 +97,7 @@ void small_puts_state::seal() {
       puts.push_back(p);
       jobs.push_back({p->value(), length, p->pad, p->before ? std::optional(p->before->print) : std::nullopt});
     }
-    self->request(options.decoders, caf::infinite, seal_atom_v, std::move(jobs))
+    self->request(options.crypto, caf::infinite, seal_atom_v, std::move(jobs))
         .then(
             [this, puts](sealed_list& results) {
               for (std::size_t i = 0; i < puts.size(); ++i)
@@ -156,7 +156,7 @@ void small_puts_state::look_at(const put_list& puts, const damaged_pads& known) 
             },
             [this, p](caf::error&) { hand_over(p); });
   };
-  self->request(options.decoders, caf::infinite, address_atom_v, std::move(job))
+  self->request(options.crypto, caf::infinite, address_atom_v, std::move(job))
       .then(
           [kept, look](const address_list& addresses) {
             for (std::size_t i = 0; i < kept.size(); ++i)
@@ -239,11 +239,12 @@ void small_puts_state::committed(const put_ptr& p, const commit_outcome& outcome
       .then([this, p, e](const commit_result&) { fail_with(p, e); }, [this, p, e](caf::error&) { fail_with(p, e); });
 }
 
-// Before its commit is sent; an operation that it was handed to has the ticket, too. What it has under way goes on to its end.
-void small_puts_state::cancel(std::uint64_t ticket) {
+// Before its commit is sent; an operation that it was handed to has the cancellation id, too. What it has under way goes on
+// to its end.
+void small_puts_state::cancel(std::uint64_t cancellation_id) {
   put_list cancelled;
   for (const auto& p : running)
-    if (p->request.options.ticket == ticket && !p->may_be_stored)
+    if (p->request.options.cancellation_id == cancellation_id && !p->may_be_stored)
       cancelled.push_back(p);
   for (const auto& p : cancelled) {
     fail_with(p, {errc::cancelled, "the put was cancelled; the key is as it was before"});
@@ -305,7 +306,7 @@ small_puts_state::actor_type::behavior_type small_puts(small_puts_state::self_po
       [s](put_atom, put_request& request, const index_actor& index, const operations_actor& operations) {
         return s->start(request, index, operations);
       },
-      [s](cancel_atom, std::uint64_t ticket) { s->cancel(ticket); },
+      [s](cancel_atom, std::uint64_t cancellation_id) { s->cancel(cancellation_id); },
       [](deferred& next) { next.run(); },
   };
 }

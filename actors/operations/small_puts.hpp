@@ -15,7 +15,7 @@ namespace mutant {
 
 struct small_puts_options {
   pad_store_actor pads;                              // a pad worker
-  decoder_actor decoders;
+  crypto_worker_actor crypto;
   damage_memory_actor damage;                        // which chunks must not be kept; may be null
   std::uint32_t chunk_bytes = default_chunk_bytes;   // a longer value is handed over
   std::size_t max_puts = 1024;                       // at a time; `overloaded` beyond
@@ -59,7 +59,7 @@ struct small_puts_state {
   void commit();
   void committed(const put_ptr& p, const commit_outcome& outcome);
   void hand_over(const put_ptr& p);
-  void cancel(std::uint64_t ticket);
+  void cancel(std::uint64_t cancellation_id);
   void give_back(const put_ptr& p, returned_pads::state as, std::uint64_t counter);
   void fail_with(const put_ptr& p, const error& e);
   // All of them, whose pads go back to the index as what they are by now.

@@ -8,21 +8,22 @@ namespace mutant {
 namespace {
 
 // Several operations that are given up after 15 seconds each (core/engine/rados_pool.hpp), and a question to the monitors.
-constexpr std::chrono::seconds longest_rados_request{50};
+constexpr std::chrono::seconds max_rados_request_time{50};
 // A request is given up after a minute (core/s3/http.hpp); a write that is not the usual one takes several.
-constexpr std::chrono::seconds longest_bucket_request{150};
+constexpr std::chrono::seconds max_bucket_request_time{150};
 
 }  // namespace
 
-pad_worker_options with_patience(pad_worker_options options, const store_url& url, const remote_store_options& remote) {
+pad_worker_options apply_backend_timeouts(pad_worker_options options, const store_url& url,
+                                          const remote_store_options& remote) {
   if (url.scheme == "caf" || url.scheme == "cafs") {
-    options.timeout = std::max(options.timeout, remote.longest_request());
+    options.timeout = std::max(options.timeout, remote.max_request_time());
     options.tries = std::min(options.tries, 2u);
   } else if (url.scheme == "rados") {
-    options.timeout = std::max<std::chrono::milliseconds>(options.timeout, longest_rados_request);
+    options.timeout = std::max<std::chrono::milliseconds>(options.timeout, max_rados_request_time);
     options.tries = std::min(options.tries, 4u);
   } else if (url.scheme == "s3") {
-    options.timeout = std::max<std::chrono::milliseconds>(options.timeout, longest_bucket_request);
+    options.timeout = std::max<std::chrono::milliseconds>(options.timeout, max_bucket_request_time);
     options.tries = std::min(options.tries, 6u);
   }
   return options;
@@ -33,7 +34,7 @@ pad_store_actor spawn_pad_pool(caf::actor_system& system, const pad_worker_optio
   pool.name = "the pad worker pool";
   pool.workers = workers;
   pool.kept_for_short = workers / 4;
-  pool.timeout = options.longest_request() + std::chrono::seconds(10);
+  pool.timeout = options.max_request_time() + std::chrono::seconds(10);
   pool.spawn = [&system, mine = options]() mutable -> pad_store_actor {
     if (mine.seed != 0)
       ++mine.seed;

@@ -78,20 +78,20 @@ caf::result<Out> start(self_pointer self, Args... args) {
 result<void> pad_worker_options::validate() const {
   if (!store)
     return fail(errc::invalid_argument, "a pad worker needs a pad store");
-  if (tries == 0 || timeout.count() <= 0 || first_pause.count() < 0 || longest_pause < first_pause)
+  if (tries == 0 || timeout.count() <= 0 || first_pause.count() < 0 || max_pause < first_pause)
     return fail(errc::invalid_argument, "a pad worker needs at least one try, a timeout, and ordered pauses");
   return {};
 }
 
-std::chrono::milliseconds pad_worker_options::longest_request() const {
-  return (timeout + longest_pause) * tries;
+std::chrono::milliseconds pad_worker_options::max_request_time() const {
+  return (timeout + max_pause) * tries;
 }
 
 std::chrono::milliseconds pad_worker_state::pause_after(unsigned failed) {
   auto pause = options.first_pause.count();
-  for (unsigned i = 1; i < failed && pause < options.longest_pause.count(); ++i)
+  for (unsigned i = 1; i < failed && pause < options.max_pause.count(); ++i)
     pause *= 2;
-  pause = std::min<std::int64_t>(pause, options.longest_pause.count());
+  pause = std::min<std::int64_t>(pause, options.max_pause.count());
   random = random * 6364136223846793005u + 1442695040888963407u;
   auto half = pause / 2;
   return std::chrono::milliseconds(half + static_cast<std::int64_t>((random >> 33) % static_cast<std::uint64_t>(half + 1)));

@@ -18,12 +18,12 @@ struct pad_worker_options {
   std::chrono::milliseconds timeout{30'000};      // for one try
   unsigned tries = 6;                             // at least 1
   std::chrono::milliseconds first_pause{20};      // doubles with each try
-  std::chrono::milliseconds longest_pause{2'000};
+  std::chrono::milliseconds max_pause{2'000};
   std::uint64_t seed = 0;                         // of the jitter; 0: random. Simulations set it
 
   result<void> validate() const;
   // Longest that one request may take, every try and pause included.
-  std::chrono::milliseconds longest_request() const;
+  std::chrono::milliseconds max_request_time() const;
 };
 
 struct pad_worker_state {

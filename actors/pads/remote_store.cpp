@@ -28,7 +28,7 @@ runner_actor::behavior_type runner(runner_actor::pointer) {
 }
 
 constexpr std::chrono::milliseconds first_overload_pause{25};
-constexpr std::chrono::milliseconds longest_overload_pause{1'000};
+constexpr std::chrono::milliseconds max_overload_pause{1'000};
 
 // Half to all of it, so that clients do not come back together.
 std::chrono::milliseconds jittered(std::chrono::milliseconds pause) {
@@ -53,7 +53,7 @@ result<void> remote_store_options::validate() const {
   for (auto time : {connect_timeout, unreachable_after, stall_timeout, answer_timeout, request_timeout, first_pause})
     if (time.count() <= 0 || time > std::chrono::hours(24))
       return fail(errc::invalid_argument, "a remote store's times are above zero and at most a day");
-  if (longest_pause < first_pause || max_flight == 0 || max_flight_bytes == 0 || max_waiting == 0 || max_tries == 0)
+  if (max_pause < first_pause || max_flight == 0 || max_flight_bytes == 0 || max_waiting == 0 || max_tries == 0)
     return fail(errc::invalid_argument, "a remote store needs room for one request, one try, and ordered pauses");
   return {};
 }
@@ -81,14 +81,14 @@ caf::result<Out> remote_store_state::take(std::size_t charge, bool reads, Args..
     self->request(caf::actor_cast<pad_store_actor>(nodes[at].link), caf::infinite, args...)
         .then(
             [this, promise, at, flight](Out& out) mutable {
-              if (!landed(at, flight))
+              if (!completed(at, flight))
                 return;
               promise.deliver(std::move(out));
               dispatch();
             },
             [this, at, flight](caf::error& e) {
-              if (auto landed_job = landed(at, flight)) {
-                failed(at, landed_job, from_caf(e));
+              if (auto done_job = completed(at, flight)) {
+                failed(at, done_job, from_caf(e));
                 dispatch();
               }
             });
@@ -135,7 +135,7 @@ void remote_store_state::dispatch() {
 }
 
 // Nothing: its link went down before, and that was its answer.
-remote_store_state::job_ptr remote_store_state::landed(std::size_t at, std::uint64_t flight) {
+remote_store_state::job_ptr remote_store_state::completed(std::size_t at, std::uint64_t flight) {
   auto found = nodes[at].in_flight.extract(flight);
   if (!found)
     return nullptr;
@@ -154,7 +154,7 @@ void remote_store_state::failed(std::size_t at, const job_ptr& j, const error& e
     return j->fail(unreachable());
   j->not_at = at;
   if (e.code == errc::overloaded) {
-    j->pause = std::clamp(j->pause * 2, first_overload_pause, longest_overload_pause);
+    j->pause = std::clamp(j->pause * 2, first_overload_pause, max_overload_pause);
     self->delayed_send(self, jittered(j->pause), deferred{[this, j] { again(j); }});
     return;
   }
@@ -241,8 +241,8 @@ void remote_store_state::connection_lost(std::size_t at, const std::string& why)
   n.link = nullptr;
   n.trouble = why;
   // Where idle connections give way, clients that all come back at once would show each other out for ever.
-  const auto lasted = was_connected && self->clock().now() - n.connected_since > options.longest_pause;
-  n.pause = std::clamp(lasted ? options.first_pause : n.pause * 2, options.first_pause, options.longest_pause);
+  const auto lasted = was_connected && self->clock().now() - n.connected_since > options.max_pause;
+  n.pause = std::clamp(lasted ? options.first_pause : n.pause * 2, options.first_pause, options.max_pause);
   self->delayed_send(self, n.pause, deferred{[this, at] { connect(at); }});
   if (was_connected && connected_nodes() == 0)
     none_connected();

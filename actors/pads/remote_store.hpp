@@ -28,7 +28,7 @@ struct remote_store_options {
   std::chrono::milliseconds answer_timeout{30'000};      // a node that answers nothing at all
   std::chrono::milliseconds request_timeout{120'000};    // after this a failed request is not tried again
   std::chrono::milliseconds first_pause{100};            // before a lost node is tried again; doubles
-  std::chrono::milliseconds longest_pause{5'000};
+  std::chrono::milliseconds max_pause{5'000};
   std::size_t max_flight_bytes = 64u << 20;
   std::size_t max_flight = 256;
   std::size_t max_waiting = 65'536;
@@ -36,7 +36,7 @@ struct remote_store_options {
 
   result<void> validate() const;
   // Longest that one request may take.
-  std::chrono::milliseconds longest_request() const { return request_timeout * 2 + unreachable_after; }
+  std::chrono::milliseconds max_request_time() const { return request_timeout * 2 + unreachable_after; }
 };
 
 struct remote_store_state {
@@ -78,7 +78,7 @@ struct remote_store_state {
   // The connected node that has least to do and room for the job; not the one that just failed it, if there is another.
   std::optional<std::size_t> pick(const job& j) const;
   void dispatch();
-  job_ptr landed(std::size_t at, std::uint64_t flight);
+  job_ptr completed(std::size_t at, std::uint64_t flight);
   void failed(std::size_t at, const job_ptr& j, const error& e);
   void again(const job_ptr& j);
   void connect(std::size_t at);

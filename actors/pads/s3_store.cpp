@@ -14,7 +14,7 @@ using s3::verdict;
 
 // Steps of one request before it is given back as `overloaded`: others keep writing the very pad.
 constexpr unsigned max_steps = 16;
-constexpr auto shortest_pause = std::chrono::milliseconds(20);
+constexpr auto min_pause = std::chrono::milliseconds(20);
 constexpr unsigned max_doublings = 5;
 // Of a bucket's listing, a thousand objects each.
 constexpr unsigned max_pages = 10'000;
@@ -67,7 +67,7 @@ void s3_store_state::succeeded(const job_ptr& j) {
 
 std::chrono::milliseconds s3_store_state::pause_after(unsigned tries) {
   random = random * 6364136223846793005u + 1442695040888963407u;
-  const auto most = static_cast<std::uint64_t>(shortest_pause.count()) << std::min(tries, max_doublings);
+  const auto most = static_cast<std::uint64_t>(min_pause.count()) << std::min(tries, max_doublings);
   return std::chrono::milliseconds(most / 2 + (random >> 33) % (most / 2 + 1));
 }
 

@@ -8,7 +8,7 @@ namespace mutant {
 namespace {
 
 constexpr std::size_t max_connections = 48;
-constexpr auto longest_wait = std::chrono::milliseconds(1000);
+constexpr auto max_wait = std::chrono::milliseconds(1000);
 constexpr auto renew_before = std::chrono::minutes(5);
 constexpr auto renew_pause = std::chrono::seconds(30);     // after a failure, while the old ones still hold
 
@@ -80,7 +80,7 @@ void s3_transport_state::send(s3::request asked, s3_link::callback then) {
 }
 
 void s3_transport_state::work() {
-  if (options.bucket->run(longest_wait))
+  if (options.bucket->run(max_wait))
     self->send(self, s3_errand{[](s3_transport_state& s) { s.work(); }});
   else
     working = false;

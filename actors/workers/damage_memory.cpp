@@ -29,7 +29,7 @@ damage_memory_actor::behavior_type damage_memory(self_pointer self, damage_memor
           return done{};
         auto promise = self->make_response_promise<done>();
         auto answered = [promise]() mutable { promise.deliver(done{}); };
-        self->request(s.options.decoders, caf::infinite, note_atom_v, note_damage_job{s.options.path, pads})
+        self->request(s.options.crypto, caf::infinite, note_atom_v, note_damage_job{s.options.path, pads})
             .then([answered](done) mutable { answered(); }, [answered](caf::error&) mutable { answered(); });
         return promise;
       },
@@ -39,7 +39,7 @@ damage_memory_actor::behavior_type damage_memory(self_pointer self, damage_memor
         if (s.options.path.empty())
           return s.known;
         auto promise = self->make_response_promise<damaged_pads>();
-        self->request(s.options.decoders, caf::infinite, open_atom_v, read_damage_job{s.options.path})
+        self->request(s.options.crypto, caf::infinite, open_atom_v, read_damage_job{s.options.path})
             .then(
                 [self, promise](const damaged_pads& there) mutable {
                   self->state.add(*there);

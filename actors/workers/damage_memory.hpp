@@ -10,7 +10,7 @@
 namespace mutant {
 
 struct damage_memory_options {
-  decoder_actor decoders;
+  crypto_worker_actor crypto;
   std::string path;   // of the file, without its suffix; empty: only this process remembers
 };
 

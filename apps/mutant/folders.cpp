@@ -8,8 +8,8 @@ namespace mutant::cli {
 namespace {
 
 // With --json; what is beyond is counted.
-constexpr std::size_t most_failures_listed = 1000;
-constexpr std::size_t most_pattern_bytes = 16u << 20;
+constexpr std::size_t max_listed_failures = 1000;
+constexpr std::size_t max_pattern_bytes = 16u << 20;
 
 result<exclude_list> read_excludes(const folder_arguments& given) {
   exclude_list all;
@@ -20,11 +20,11 @@ result<exclude_list> read_excludes(const folder_arguments& given) {
     std::ifstream file(name, std::ios::binary);
     if (!file)
       return fail(errno_error(errno, "opening " + name));
-    std::string text(most_pattern_bytes, '\0');
+    std::string text(max_pattern_bytes, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     if (file.bad() || !file.eof())
       return fail(errc::invalid_argument, "--exclude-from " + name + ": it cannot be read, or has more than "
-                                              + human_bytes(most_pattern_bytes));
+                                              + human_bytes(max_pattern_bytes));
     text.resize(static_cast<std::size_t>(file.gcount()));
     if (auto added = all.add_lines(text, name); !added)
       return fail(added.error());
@@ -96,7 +96,7 @@ class folder_session {
     const auto use_json = std::exchange(c_.out.use_json, false);   // one document, at the end
     static_cast<void>(c_.out.failed(name_ + " " + in_quotes(shown(path)), e));
     c_.out.use_json = use_json;
-    if (failures_.size() >= most_failures_listed)
+    if (failures_.size() >= max_listed_failures)
       return;
     json item;
     add_key(item, "path", path);

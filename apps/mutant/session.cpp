@@ -134,7 +134,7 @@ result<void> open_store(context& c, const identity_keys& keys, bool create) {
     options.store.cache_directory = cache_directory(c);
   options.store.index.salvage = c.salvage;
   options.store.any_file_system = c.options.any_file_system;
-  options.store.decoders = c.where.threads;
+  options.store.crypto_workers = c.where.threads;
   options.threads = c.where.threads;
   if (c.where.store.scheme == "cafs")   // the environment may name certificates that this store has no use for
     options.store.tls = c.where.tls;

@@ -1,11 +1,11 @@
-// The index actor as a store uses it, with decoders of its own, asked by client actors.
+// The index actor as a store uses it, with crypto workers of its own, asked by client actors.
 #pragma once
 
 #include <optional>
 
-#include "actors/index/index.hpp"
+#include "actors/index/spawn_index.hpp"
 #include "actors/store.hpp"
-#include "actors/workers/decoder_pool.hpp"
+#include "actors/workers/crypto_pool.hpp"
 #include "benchmarks/clients.hpp"
 #include "benchmarks/index_actor_vs_mutex/contender.hpp"
 
@@ -46,24 +46,24 @@ inline caf::behavior paced_reader(caf::stateful_actor<paced_state>* self, index_
 class behind_actor : public contender {
  public:
   explicit behind_actor(const settings& s) : settings_(s), system_(config_), store_(system_) {
-    decoder_pool_options pool;
+    crypto_pool_options pool;
     pool.workers = cores();
-    decoders_ = spawn_decoder_pool(system_, {std::make_shared<const keyring>(owner())}, pool);
+    crypto_ = spawn_crypto_pool(system_, {std::make_shared<const keyring>(owner())}, pool);
     index_options o;
     o.pads = caf::actor_cast<pad_store_actor>(store_.store);
-    o.decoders = decoders_;
+    o.crypto = crypto_;
     o.ring_slots = ring_slots;
     o.snapshot_log_bytes = std::uint64_t{1} << 40;
     random_fill(o.writer);
     must(o.validate(), "index");
-    index_ = system_.spawn(index_manager, o);
+    index_ = spawn_index(system_, o);
     fill();
   }
   ~behind_actor() override {
     caf::anon_send_exit(index_, caf::exit_reason::user_shutdown);
-    caf::anon_send_exit(decoders_, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(crypto_, caf::exit_reason::user_shutdown);
     index_ = nullptr;
-    decoders_ = nullptr;
+    crypto_ = nullptr;
   }
 
   void set_latency(std::chrono::microseconds latency) override { store_.set_latency(latency); }
@@ -123,7 +123,7 @@ class behind_actor : public contender {
   system_config config_;
   caf::actor_system system_;
   slow_store store_;
-  decoder_actor decoders_;
+  crypto_worker_actor crypto_;
   index_actor index_;
 };
 

@@ -76,7 +76,7 @@ struct slow_store {
   }
   void set_latency(std::chrono::microseconds latency) const {
     fault_options f;
-    f.shortest_delay = f.longest_delay = latency / 2;
+    f.min_delay = f.max_delay = latency / 2;
     caf::anon_send(store, f);
   }
   pad_store_actor memory;

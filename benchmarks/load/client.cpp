@@ -9,7 +9,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr milliseconds longest_pause{500};
+constexpr milliseconds max_pause{500};
 constexpr unsigned load_tries = 30;          // of one value: with the pauses about ten seconds of refusals
 
 std::uint64_t ns_between(load_clock::time_point from, load_clock::time_point to) {
@@ -114,7 +114,7 @@ bool client_state::skip_what_waits_too_long(time_point now) {
     plan->advance();
     ++record->dropped;
   }
-  record->most_waiting = std::max(record->most_waiting, waiting);
+  record->max_waiting = std::max(record->max_waiting, waiting);
   return left == 0;
 }
 
@@ -187,7 +187,7 @@ void client_state::failed(const error& e) {
     return find(false, e);
   if (open_loop() || stopping)
     return step();
-  later(std::min<milliseconds>(milliseconds(1) * (1u << std::min(failures, 10u)), longest_pause));
+  later(std::min<milliseconds>(milliseconds(1) * (1u << std::min(failures, 10u)), max_pause));
 }
 
 void client_state::find(bool wrong_value, error what) {

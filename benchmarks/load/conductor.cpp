@@ -121,7 +121,7 @@ void conductor_state::farewell() {
     return;
   for (auto& client : clients)
     self->send(client, stop_order{false});
-  self->delayed_send(self, setup.longest_farewell, deferred{[this] {
+  self->delayed_send(self, setup.max_farewell, deferred{[this] {
     if (!over)
       for (auto& client : clients)
         self->send(client, stop_order{true});

@@ -2,7 +2,7 @@
 //
 // load: every client stores its share of the keys. warm-up: traffic that is checked but not counted. run: what is measured.
 // A finding (a wrong value, or an error that stays), stop_order (somebody pressed Ctrl-C) or no success anywhere for
-// `give_up_after` ends it early: clients finish what is under way, for at most `longest_farewell`, and what was measured so
+// `give_up_after` ends it early: clients finish what is under way, for at most `max_farewell`, and what was measured so
 // far is the outcome.
 #pragma once
 
@@ -20,7 +20,7 @@ struct conductor_setup {
   std::chrono::nanoseconds duration{0};                // of the run; 0: until `operations` are done
   std::uint64_t operations = 0;                        // of all clients; 0: until `duration` is over
   std::chrono::milliseconds give_up_after{120'000};
-  std::chrono::milliseconds longest_farewell{5'000};
+  std::chrono::milliseconds max_farewell{5'000};
   std::function<void()> before_traffic;                // called once, behind the load phase
   // A line for people, a few times a second: phase, its time in seconds, its operations so far, and their rate now.
   std::function<void(phase, double seconds, std::uint64_t operations, double rate)> on_progress;

@@ -51,8 +51,8 @@ result<void> parse_delay(std::string_view text, fault_options& f) {
       return fail(to ? from.error() : to.error());
     if (*to < *from)
       return fail(errc::invalid_argument, "the range ends before it begins");
-    f.shortest_delay = *from;
-    f.longest_delay = *to;
+    f.min_delay = *from;
+    f.max_delay = *to;
     return {};
   }
   auto sign = text.find("±"), length = std::string_view("±").size();
@@ -70,8 +70,8 @@ result<void> parse_delay(std::string_view text, fault_options& f) {
   }
   if (spread > *middle)
     return fail(errc::invalid_argument, "the spread is larger than the delay");
-  f.shortest_delay = *middle - spread;
-  f.longest_delay = *middle + spread;
+  f.min_delay = *middle - spread;
+  f.max_delay = *middle + spread;
   return {};
 }
 
@@ -85,7 +85,7 @@ result<void> parse_straggle(std::string_view text, fault_options& f) {
   if (!share || !longest)
     return fail(share ? longest.error() : share.error());
   f.straggle = *share;
-  f.longest_straggle = *longest;
+  f.max_straggle = *longest;
   return {};
 }
 
@@ -152,11 +152,11 @@ std::string to_string(const fault_options& f) {
   auto add = [&](std::string_view name, const std::string& value) {
     out += (out.empty() ? "" : ",") + std::string(name) + "=" + value;
   };
-  if (f.longest_delay.count() != 0)
-    add("delay", f.shortest_delay == f.longest_delay ? time_text(f.longest_delay)
-                                                     : time_text(f.shortest_delay) + ".." + time_text(f.longest_delay));
+  if (f.max_delay.count() != 0)
+    add("delay", f.min_delay == f.max_delay ? time_text(f.max_delay)
+                                                     : time_text(f.min_delay) + ".." + time_text(f.max_delay));
   if (f.straggle > 0)
-    add("straggle", share_text(f.straggle) + ":" + time_text(f.longest_straggle));
+    add("straggle", share_text(f.straggle) + ":" + time_text(f.max_straggle));
   for (const auto& c : chances)
     if (f.*(c.field) > 0)
       add(c.name, share_text(f.*(c.field)));

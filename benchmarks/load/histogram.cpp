@@ -26,7 +26,7 @@ std::uint64_t histogram::highest_of(std::size_t bucket) const noexcept {
 }
 
 void histogram::record(std::uint64_t ns, std::uint64_t times) {
-  ns = std::min(ns, longest_ns);
+  ns = std::min(ns, max_ns);
   const auto at = bucket_of(ns);
   if (at >= buckets_.size())
     buckets_.resize(at + 1);

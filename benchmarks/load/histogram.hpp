@@ -15,7 +15,7 @@ namespace mutant::load {
 class histogram {
  public:
   static constexpr unsigned fine = 7;
-  static constexpr std::uint64_t longest_ns = (std::uint64_t{1} << 42) - 1;   // 73 minutes
+  static constexpr std::uint64_t max_ns = (std::uint64_t{1} << 42) - 1;   // 73 minutes
 
   explicit histogram(unsigned bits = fine) : bits_(bits) {}
 

@@ -46,7 +46,7 @@ struct recorder {
   per_kind<measured> kinds;
   std::uint64_t dropped = 0;         // open loop: never started, the backlog was at its bound
   std::uint64_t not_started = 0;     // open loop: still in the backlog at the end
-  std::uint64_t most_waiting = 0;    // open loop: the largest backlog; of all clients, the sum of each one's largest
+  std::uint64_t max_waiting = 0;    // open loop: the largest backlog; of all clients, the sum of each one's largest
   std::uint64_t abandoned = 0;       // under way when the run was broken off
 
   void add(const recorder& other) {
@@ -54,7 +54,7 @@ struct recorder {
       kinds[i].add(other.kinds[i]);
     dropped += other.dropped;
     not_started += other.not_started;
-    most_waiting += other.most_waiting;
+    max_waiting += other.max_waiting;
     abandoned += other.abandoned;
   }
 };

@@ -234,7 +234,7 @@ json make_report(const settings& s, const run_result& r) {
   if (s.rate > 0)
     out["run"]["open_loop"] = {{"dropped", o.total.dropped},
                                {"not_started", o.total.not_started},
-                               {"largest_backlog", o.total.most_waiting}};
+                               {"largest_backlog", o.total.max_waiting}};
   out["operations"] = std::move(operations);
   out["timeline"] = timeline_of(o.over_time, o.total.kinds, o.run_seconds);
   out["store"] = store_of(o);

@@ -77,7 +77,7 @@ store_config make_config(const settings& s, const seed& owner) {
   config.owner = owner;
   config.url = s.store;
   config.tls = s.tls;
-  config.decoders = s.threads;
+  config.crypto_workers = s.threads;
   if (s.pad_workers != 0)
     config.pad_workers = s.pad_workers;
   if (s.inline_bytes)

@@ -26,9 +26,9 @@ result<value_size::part> value_size::parse_part(std::string_view text, bool weig
     return fail(from ? to.error() : from.error());
   if (*to < *from)
     return fail(errc::invalid_argument, "the range '" + std::string(text) + "' ends before it begins");
-  if (*from < least_ || *to > most_)
-    return fail(errc::invalid_argument, "'" + std::string(text) + "': values here have from " + std::to_string(least_)
-                                            + " bytes (they describe themselves) to " + cli::human_bytes(most_));
+  if (*from < min_ || *to > max_)
+    return fail(errc::invalid_argument, "'" + std::string(text) + "': values here have from " + std::to_string(min_)
+                                            + " bytes (they describe themselves) to " + cli::human_bytes(max_));
   p.from = *from;
   p.to = *to;
   return p;
@@ -41,25 +41,25 @@ result<void> value_size::parse_lognormal(std::string_view text) {
                 "'" + std::string(text) + "': write lognormal:MEDIAN:SIGMA or lognormal:MEDIAN:SIGMA:MOST");
   auto median = parse_size(words[1]);
   auto sigma = parse_real(words[2]);
-  auto most = words.size() == 4 ? parse_size(words[3]) : result<std::uint64_t>(most_);
+  auto most = words.size() == 4 ? parse_size(words[3]) : result<std::uint64_t>(max_);
   if (!median || !most)
     return fail(median ? most.error() : median.error());
   if (!sigma || *sigma <= 0 || *sigma > 10)
     return fail(errc::invalid_argument, "sigma in '" + std::string(text) + "' is a number above 0, at most 10");
-  if (*median < least_ || *median > *most || *most > most_)
-    return fail(errc::invalid_argument, "'" + std::string(text) + "': median and most lie between " + std::to_string(least_)
-                                            + " bytes and " + cli::human_bytes(most_));
+  if (*median < min_ || *median > *most || *most > max_)
+    return fail(errc::invalid_argument, "'" + std::string(text) + "': median and most lie between " + std::to_string(min_)
+                                            + " bytes and " + cli::human_bytes(max_));
   median_ = static_cast<double>(*median);
   sigma_ = *sigma;
-  parts_ = {{1, least_, *most}};
+  parts_ = {{1, min_, *most}};
   return {};
 }
 
 result<value_size> value_size::parse(std::string_view text, std::uint64_t least, std::uint64_t most) {
   value_size out;
   out.text_ = text;
-  out.least_ = least;
-  out.most_ = most;
+  out.min_ = least;
+  out.max_ = most;
   if (text.starts_with("lognormal")) {
     if (auto parsed = out.parse_lognormal(text); !parsed)
       return fail(parsed.error());
@@ -80,7 +80,7 @@ result<value_size> value_size::parse(std::string_view text, std::uint64_t least,
 std::uint64_t value_size::draw(draws& random) const {
   if (sigma_ > 0) {
     const auto size = median_ * std::exp(sigma_ * random.normal());
-    return static_cast<std::uint64_t>(std::clamp(size, static_cast<double>(least_), static_cast<double>(parts_[0].to)));
+    return static_cast<std::uint64_t>(std::clamp(size, static_cast<double>(min_), static_cast<double>(parts_[0].to)));
   }
   const auto at = parts_.size() == 1 ? 0.0 : random.unit() * parts_.back().weight;
   const auto p = std::ranges::find_if(parts_, [&](const part& x) { return at < x.weight; });

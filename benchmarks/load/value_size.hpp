@@ -35,8 +35,8 @@ class value_size {
 
   std::string text_;
   std::vector<part> parts_;
-  std::uint64_t least_ = 0;
-  std::uint64_t most_ = 0;
+  std::uint64_t min_ = 0;
+  std::uint64_t max_ = 0;
   double sigma_ = 0;               // above 0: lognormal, between the ends of the only part
   double median_ = 0;
 };

@@ -1,4 +1,4 @@
-// The engine interface: where pads lie on this machine. docs/design.md sections 3 and 6.
+// The engine interface: where pads lie on this machine. docs/design.md, "Choices worth knowing".
 //
 // An engine keeps whole records by address and holds to the write rule (below). It is used by one writer thread and any
 // number of reader threads at once; several processes may open the same place. It does not verify signatures: whoever

@@ -84,7 +84,7 @@ lmdb_engine::lmdb_engine(std::shared_ptr<lmdb_env> env, const lmdb_options& opti
     : env_(std::move(env)),
       segment_from_bytes_(options.segment_from_bytes == 0
                               ? max_record_bytes
-                              : std::max<std::size_t>(options.segment_from_bytes, store_format::least_segment_payload_bytes)),
+                              : std::max<std::size_t>(options.segment_from_bytes, store_format::min_segment_payload_bytes)),
       segments_(*env_), payloads_(env_->directory()), reserve_(env_->directory()) {}
 
 std::string lmdb_engine::name_of_pad(const pad_address& address) const {
@@ -109,7 +109,7 @@ result<std::optional<stored_pad>> lmdb_engine::find(MDB_txn* txn, const pad_addr
   if (header && header->address == address && view.size() == found.record_bytes())
     return found;
   if (!header || header->address != address || view.size() != extent_value_bytes
-      || header->payload_bytes < store_format::least_segment_payload_bytes)
+      || header->payload_bytes < store_format::min_segment_payload_bytes)
     return fail(errc::corrupt_record, name_of_pad(address) + " is damaged on disk");
   std::memcpy(&found.where.emplace(), view.data() + record_header_bytes, sizeof(extent));
   return found;

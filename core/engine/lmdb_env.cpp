@@ -103,9 +103,9 @@ bool lmdb_env::has_panicked() noexcept {
 }
 
 result<void> lmdb_env::enter(std::unique_lock<std::mutex>& lock) {
-  constexpr std::chrono::seconds longest_transaction{10};
+  constexpr std::chrono::seconds max_transaction_time{10};
   if (panicked_) {
-    if (!all_left_.wait_for(lock, longest_transaction, [this] { return inside_ == 0; }))
+    if (!all_left_.wait_for(lock, max_transaction_time, [this] { return inside_ == 0; }))
       return fail(errc::io_error, "the store " + directory_ + " must be opened again after a failed write, and is still in use "
                                                                 "in this process; try again");
     if (panicked_)

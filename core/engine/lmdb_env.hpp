@@ -104,7 +104,6 @@ class lmdb_env {
   result<void> check_pad(const pad_address& address) const;
 
   const std::string& directory() const noexcept { return directory_; }
-  MDB_dbi meta_database() const noexcept { return meta_; }
   MDB_dbi pads_database() const noexcept { return pads_; }
   MDB_dbi segments_database() const noexcept { return segments_; }
   MDB_dbi free_database() const noexcept { return free_; }

@@ -16,10 +16,10 @@ namespace mutant {
 namespace {
 
 constexpr unsigned env_flags = MDB_NOTLS | MDB_NORDAHEAD;
-constexpr std::uint64_t least_map_bytes = std::uint64_t{64} << 20;
-constexpr std::size_t most_idle_readers = 64;
+constexpr std::uint64_t min_map_bytes = std::uint64_t{64} << 20;
+constexpr std::size_t max_idle_readers = 64;
 constexpr unsigned reader_slots = 1000;
-constexpr MDB_dbi most_databases = 8;
+constexpr MDB_dbi max_databases = 8;
 // A table of pads of up to this many pages (some thirty thousand pads) is checked as a whole before it is written to; of a
 // larger one, what lies on the way to each pad that is written.
 constexpr std::uint64_t max_pages_to_check = 2048;
@@ -98,7 +98,7 @@ result<std::unique_ptr<lmdb_env>> lmdb_env::open_new(const lmdb_options& options
     return fail(allocated.error());
   if (auto begun = begin_anew(options.directory); !begun)
     return fail(begun.error());
-  auto raw = map_largest(options.directory, std::max(options.map_bytes, least_map_bytes));
+  auto raw = map_largest(options.directory, std::max(options.map_bytes, min_map_bytes));
   if (!raw)
     return fail(raw.error());
   std::unique_ptr<lmdb_env> env(new lmdb_env(*raw, options.directory));
@@ -107,8 +107,8 @@ result<std::unique_ptr<lmdb_env>> lmdb_env::open_new(const lmdb_options& options
     return fail(file.error());
   env->file_.emplace(std::move(*file));
   env->all_checked_ = *all_checked;
-  env->map_bytes_ = std::max(options.map_bytes, least_map_bytes);
-  env->idle_.reserve(most_idle_readers);
+  env->map_bytes_ = std::max(options.map_bytes, min_map_bytes);
+  env->idle_.reserve(max_idle_readers);
   mdb_reader_check(env->env_, nullptr);  // slots that dead processes left would keep old pages alive
   return env;
 }
@@ -141,13 +141,13 @@ result<bool> lmdb_env::probe(const std::string& directory) {
 // file. Its lock file is set up by whoever has it alone, and called invalid by others who find that it was not: a process that
 // had it alone may have ended at that moment, and then the next to open it sets it up.
 result<MDB_env*> lmdb_env::map_largest(const std::string& directory, std::uint64_t map_bytes) {
-  constexpr int most_invalid = 3;
+  constexpr int max_invalid = 3;
   auto doing = "opening the store " + directory;
   for (auto invalid = 0;;) {
     MDB_env* env = nullptr;
     if (auto code = mdb_env_create(&env); code != 0)
       return fail(lmdb_error(code, doing));
-    mdb_env_set_maxdbs(env, most_databases);
+    mdb_env_set_maxdbs(env, max_databases);
     mdb_env_set_maxreaders(env, reader_slots);
     mdb_env_set_mapsize(env, map_bytes);
     mdb_env_set_assert(env, [](MDB_env*, const char* what) { report_store_fault(what); });
@@ -155,9 +155,9 @@ result<MDB_env*> lmdb_env::map_largest(const std::string& directory, std::uint64
     if (code == 0)
       return env;
     mdb_env_close(env);
-    if (code == MDB_INVALID && ++invalid < most_invalid)
+    if (code == MDB_INVALID && ++invalid < max_invalid)
       continue;
-    if (code != ENOMEM || map_bytes / 2 < least_map_bytes)
+    if (code != ENOMEM || map_bytes / 2 < min_map_bytes)
       return fail(lmdb_error(code, doing));
     map_bytes /= 2;
   }

@@ -4,7 +4,7 @@
 
 namespace mutant {
 namespace {
-constexpr std::size_t most_open_files = 128;
+constexpr std::size_t max_open_files = 128;
 }
 
 result<std::shared_ptr<const segment_file>> segment_reader::file_of(std::uint32_t segment) {
@@ -14,7 +14,7 @@ result<std::shared_ptr<const segment_file>> segment_reader::file_of(std::uint32_
     auto opened = segment_file::open_for_reading(directory_ + '/' + store_format::segment_file_name(segment));
     if (!opened)
       return fail(opened.error());
-    if (files_.size() >= most_open_files)
+    if (files_.size() >= max_open_files)
       files_.erase(std::ranges::min_element(files_, {}, [](auto& entry) { return entry.second.last_use; }));
     at = files_.emplace(segment, open_file{std::make_shared<const segment_file>(std::move(*opened)), 0}).first;
   }

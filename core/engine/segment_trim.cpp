@@ -52,7 +52,7 @@ result<bool> segment_writer::tidy_some() {
       return any ? result<bool>(false) : fail(any.error());
   }
   auto txn = env_.write();
-  auto released = txn ? map_.released(txn->handle(), most_reclaimed_at_once) : fail(txn.error());
+  auto released = txn ? map_.released(txn->handle(), max_reclaimed_at_once) : fail(txn.error());
   if (!released)
     return fail(released.error());
   if (auto fresh = refresh(); !fresh)
@@ -79,7 +79,7 @@ result<bool> segment_writer::tidy_some() {
   if (not_wiped)
     return fail(errc::io_error, "what was removed could not be wiped: " + not_wiped->message
                                     + "; this is on record, and purge --wipe tries it again");
-  return released->size() == most_reclaimed_at_once;
+  return released->size() == max_reclaimed_at_once;
 }
 
 // A hole, or zeros where the file system has none. A segment whose file is gone has nothing.

@@ -12,7 +12,7 @@ namespace mutant {
 
 using store_format::block_bytes;
 using store_format::extent;
-using store_format::most_segment_blocks;
+using store_format::max_segment_blocks;
 using store_format::segment_info;
 using store_format::store_meta;
 
@@ -20,10 +20,10 @@ namespace {
 
 // A segment grows by what is wanted, or by a tenth: a small store stays small, and a large one does not grow too often.
 constexpr std::uint32_t growth_divisor = 10;
-constexpr std::uint32_t most_step_blocks = 32 * 1024;  // 128 MiB
-constexpr std::size_t most_owned_segments = 64;      // each is an open file
-constexpr int most_taken_over_at_once = 4;           // reading the free space of fragmented segments costs
-constexpr std::uint32_t most_numbers_tried = 1000;
+constexpr std::uint32_t max_step_blocks = 32 * 1024;  // 128 MiB
+constexpr std::size_t max_owned_segments = 64;      // each is an open file
+constexpr int max_taken_over_at_once = 4;           // reading the free space of fragmented segments costs
+constexpr std::uint32_t max_numbers_tried = 1000;
 // Payloads leave LMDB a few pages: without them the transaction that names them could not be committed.
 constexpr std::uint64_t room_for_lmdb_bytes = 64 * 1024;
 
@@ -33,7 +33,7 @@ std::uint64_t room_at(const std::string& directory) {
   return ::statvfs(directory.c_str(), &info) == 0 ? std::uint64_t{info.f_bavail} * info.f_frsize : ~std::uint64_t{0};
 }
 
-constexpr std::size_t most_to_punch = 65536;         // more are left to trim
+constexpr std::size_t max_to_punch = 65536;         // more are left to trim
 
 }  // namespace
 
@@ -81,7 +81,7 @@ result<void> segment_writer::make_free(const write_txn& txn, const block_range& 
 }
 
 result<void> segment_writer::reclaim(const write_txn& txn) {
-  auto released = map_.released(txn.handle(), most_reclaimed_at_once);
+  auto released = map_.released(txn.handle(), max_reclaimed_at_once);
   if (!released)
     return fail(released.error());
   if (released->empty())
@@ -123,13 +123,13 @@ void segment_writer::committed() {
   for (auto& range : reclaimed_)
     if (auto at = owned_.find(range.segment); at != owned_.end() && !at->second.stale)
       at->second.space.add(range.first, range.count);
-  if (to_punch_.size() + reclaimed_full_.size() <= most_to_punch)
+  if (to_punch_.size() + reclaimed_full_.size() <= max_to_punch)
     to_punch_.insert(to_punch_.end(), reclaimed_full_.begin(), reclaimed_full_.end());
   for (auto& [number, segment] : owned_) {
     segment.fresh = segment.unsynced = false;
     segment.blocks_before = 0;
   }
-  while (owned_.size() > most_owned_segments)
+  while (owned_.size() > max_owned_segments)
     owned_.erase(std::ranges::min_element(owned_, {}, [](auto& entry) { return entry.second.space.blocks(); }));
   forget_batch();
 }
@@ -246,7 +246,7 @@ result<std::optional<block_range>> segment_writer::take_over(const write_txn& tx
     return fail(committed.error());
   auto taken = 0;
   for (auto& [number, info] : *all) {
-    if (info.free_blocks < count || owned_.contains(number) || taken == most_taken_over_at_once)
+    if (info.free_blocks < count || owned_.contains(number) || taken == max_taken_over_at_once)
       continue;
     auto segment = own(committed->handle(), number);
     if (!segment)
@@ -255,9 +255,9 @@ result<std::optional<block_range>> segment_writer::take_over(const write_txn& tx
     if (auto first = *segment != nullptr ? (*segment)->space.take(count) : std::nullopt)
       return block_range{number, *first, count};
   }
-  auto can_grow = [&](auto& entry) { return entry.second.info.blocks + count <= most_segment_blocks; };
+  auto can_grow = [&](auto& entry) { return entry.second.info.blocks + count <= max_segment_blocks; };
   for (auto at = all->rbegin(); at != all->rend() && std::ranges::none_of(owned_, can_grow); ++at)
-    if (at->second.blocks + count <= most_segment_blocks && !owned_.contains(at->first))
+    if (at->second.blocks + count <= max_segment_blocks && !owned_.contains(at->first))
       if (auto segment = own(committed->handle(), at->first); !segment)
         return fail(segment.error());
   return std::nullopt;
@@ -265,7 +265,7 @@ result<std::optional<block_range>> segment_writer::take_over(const write_txn& tx
 
 result<std::optional<block_range>> segment_writer::grow_owned(const write_txn& txn, std::uint32_t count) {
   for (auto& [number, segment] : owned_) {
-    if (segment.info.blocks + count > most_segment_blocks)
+    if (segment.info.blocks + count > max_segment_blocks)
       continue;
     if (auto grown = grow(txn, number, segment, count); !grown)
       return fail(grown.error());
@@ -278,8 +278,8 @@ result<std::optional<block_range>> segment_writer::grow_owned(const write_txn& t
 // By `count` blocks at least.
 result<void> segment_writer::grow(const write_txn& txn, std::uint32_t number, owned_segment& segment, std::uint32_t count) {
   auto blocks = segment.info.blocks;
-  auto step = std::max(count, std::min(blocks / growth_divisor, most_step_blocks));
-  step = std::min(step, most_segment_blocks - blocks);
+  auto step = std::max(count, std::min(blocks / growth_divisor, max_step_blocks));
+  step = std::min(step, max_segment_blocks - blocks);
   auto to = [&] { return segment.file.grow(std::uint64_t{blocks} * block_bytes, std::uint64_t{blocks + step} * block_bytes); };
   auto room = to();
   if (!room && room.error().code == errc::store_full && step > count) {
@@ -300,7 +300,7 @@ result<void> segment_writer::grow(const write_txn& txn, std::uint32_t number, ow
 }
 
 result<void> segment_writer::create(const write_txn& txn, store_meta& meta, std::uint32_t count) {
-  for (std::uint32_t tried = 0; tried < most_numbers_tried; ++tried) {
+  for (std::uint32_t tried = 0; tried < max_numbers_tried; ++tried) {
     auto number = ++meta.last_segment;
     // It may exist already: made for a batch that never committed, and perhaps still held by whoever began it.
     auto file = segment_file::lock(path_of(number), true);

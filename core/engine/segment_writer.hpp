@@ -62,7 +62,7 @@ class segment_writer {
     std::uint32_t blocks_before = 0;  // of a segment that this batch has made longer: what it was; 0: it has not
     bool stale = false;     // an aborted batch has left `space` wrong
   };
-  static constexpr std::size_t most_reclaimed_at_once = 4096;  // in one transaction
+  static constexpr std::size_t max_reclaimed_at_once = 4096;  // in one transaction
   using owned_map = std::map<std::uint32_t, owned_segment>;
 
   std::string path_of(std::uint32_t segment) const;

@@ -44,9 +44,9 @@ constexpr std::uint32_t version_without_segments = 1;  // a store stays at 1 unt
 constexpr std::uint32_t version_with_segments = 2;
 
 constexpr std::uint32_t block_bytes = 4096;
-constexpr std::uint32_t most_segment_blocks = 1u << 18;  // 1 GiB
+constexpr std::uint32_t max_segment_blocks = 1u << 18;  // 1 GiB
 // Shorter payloads stay in LMDB whatever the options say: that keeps the two kinds of value apart by their size.
-constexpr std::size_t least_segment_payload_bytes = block_bytes;
+constexpr std::size_t min_segment_payload_bytes = block_bytes;
 
 // Totals are kept here because counting them would mean reading everything.
 struct store_meta {
@@ -70,7 +70,7 @@ struct extent {
 };
 static_assert(sizeof(extent) == 16);
 constexpr std::size_t extent_value_bytes = record_header_bytes + sizeof(extent);
-static_assert(extent_value_bytes < record_header_bytes + least_segment_payload_bytes);
+static_assert(extent_value_bytes < record_header_bytes + min_segment_payload_bytes);
 
 struct segment_info {
   std::uint32_t blocks = 0;       // allocated to the file

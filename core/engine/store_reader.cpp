@@ -137,7 +137,7 @@ result<std::optional<store_reader::found_pad>> store_reader::find(const lmdb_fil
   pad.header = *header;
   if (size == record_header_bytes + header->payload_bytes)
     return pad;
-  if (size != extent_value_bytes || header->payload_bytes < store_format::least_segment_payload_bytes)
+  if (size != extent_value_bytes || header->payload_bytes < store_format::min_segment_payload_bytes)
     return fail(errc::corrupt_record, name_of_pad(address) + " is damaged on disk: it has another size than it says");
   std::memcpy(&pad.where.emplace(), pad.front.data() + record_header_bytes, sizeof(extent));
   return pad;

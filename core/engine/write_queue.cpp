@@ -17,7 +17,7 @@ namespace mutant {
 bool write_queue::set_up() {
   if (!std::exchange(asked_, true)) {
     aio_context_t context = 0;
-    if (::syscall(SYS_io_setup, most_in_flight, &context) == 0)
+    if (::syscall(SYS_io_setup, max_in_flight, &context) == 0)
       context_ = context;
   }
   return context_ != 0;
@@ -47,7 +47,7 @@ result<void> write_queue::submit(segment_file& file, std::uint64_t offset, bytes
 }
 
 write_queue::slot* write_queue::free_slot() {
-  if (in_flight_ == most_in_flight)
+  if (in_flight_ == max_in_flight)
     wait_for_one();
   return std::ranges::find(slots_, nullptr, &slot::file);
 }

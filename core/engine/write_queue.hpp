@@ -1,7 +1,7 @@
 // A few direct writes in flight at once, in the kernel's own queue (Linux AIO): a disk is faster when it has the next write
 // before it has finished the last one, and the caller goes on meanwhile. No thread is involved.
 //
-// Bounded: submit() waits when most_in_flight writes are under way. It keeps the record's memory until its write is done.
+// Bounded: submit() waits when max_in_flight writes are under way. It keeps the record's memory until its write is done.
 // Where a file system takes no direct writes they go through the page cache: done at once, and the kernel is told to begin with
 // the disk. Where the kernel has no queue for us, or a write in it comes out short or fails, the write is done at once as well,
 // and that one decides. One thread.
@@ -32,7 +32,7 @@ class write_queue {
   result<void> drain();
 
  private:
-  static constexpr std::size_t most_in_flight = 4;
+  static constexpr std::size_t max_in_flight = 4;
   struct slot {
     segment_file* file = nullptr;  // nullptr: the slot is free
     std::uint64_t offset = 0;
@@ -47,7 +47,7 @@ class write_queue {
 
   bool asked_ = false;         // the kernel, for a context: at the first write
   std::uint64_t context_ = 0;  // 0: none
-  std::array<slot, most_in_flight> slots_;
+  std::array<slot, max_in_flight> slots_;
   std::size_t in_flight_ = 0;
   std::optional<error> failure_;
 };

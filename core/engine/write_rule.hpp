@@ -1,4 +1,5 @@
-// The rule for a write, shared by every engine (docs/design.md section 3): a higher counter replaces a lower one.
+// The rule for a write, shared by every engine: a higher counter replaces a lower one. docs/format.md, "What a pad store
+// promises".
 #pragma once
 
 #include <string>

@@ -48,7 +48,7 @@ chunk_list cut_tail(upload& u, std::uint64_t keep) {
 // One form for kept chunks, in the log and in every state.
 void clear_kept_pads(chunk_list& chunks) {
   for (auto& c : chunks)
-    if (c.kept())
+    if (c.inherited())
       c = {{}, c.length, c.print};
 }
 
@@ -119,7 +119,7 @@ result<void> index_batch::check_takeable(const chunk_list& chunks, const std::ve
   if (auto twice = rules::find_duplicate(chunks))
     return fail(errc::invalid_argument, "two chunks use pad " + std::to_string(*twice));
   for (const auto& c : chunks) {
-    if (c.kept() || contains(kept, c.pad))
+    if (c.inherited() || contains(kept, c.pad))
       continue;
     auto state = pad(c.pad.number);
     if (state.used)
@@ -135,7 +135,7 @@ result<void> index_batch::check_takeable(const chunk_list& chunks, const std::ve
 
 void index_batch::take_pads(const chunk_list& chunks, const std::vector<pad_ref>& kept) {
   for (const auto& c : chunks) {
-    if (c.kept() || contains(kept, c.pad))
+    if (c.inherited() || contains(kept, c.pad))
       continue;
     pads_.insert_or_assign(c.pad.number, {.used = true, .free_counter = std::nullopt});
     next_pad_ = std::max(next_pad_, c.pad.number + 1);
@@ -144,7 +144,7 @@ void index_batch::take_pads(const chunk_list& chunks, const std::vector<pad_ref>
 
 void index_batch::free_pads(const chunk_list& chunks, const std::vector<pad_ref>& kept) {
   for (const auto& c : chunks)
-    if (!c.kept() && !contains(kept, c.pad))
+    if (!c.inherited() && !contains(kept, c.pad))
       pads_.insert_or_assign(c.pad.number, {.used = false, .free_counter = c.pad.counter});
 }
 
@@ -353,7 +353,7 @@ result<chunk_list> index_batch::resolve(const upload& u, const complete_upload_o
   all.insert(all.end(), op.tail.begin(), op.tail.end());
   for (std::size_t i = 0; i < all.size(); ++i) {
     auto& c = all[i];
-    if (!c.kept())
+    if (!c.inherited())
       continue;
     auto known = base != nullptr && base->version == u.base_version && i < base->chunk_count();
     if (!known || (*base->chunks)[i].length != c.length || (*base->chunks)[i].print != c.print)

@@ -81,14 +81,14 @@ chunk read_chunk(cbor_reader& r, bool may_be_kept) {
 }  // namespace
 
 void write_chunk(cbor_writer& w, const chunk& c) {
-  w.array(c.kept() ? kept_items : chunk_items);
-  if (!c.kept()) {
+  w.array(c.inherited() ? kept_items : chunk_items);
+  if (!c.inherited()) {
     w.uint(c.pad.number);
     w.uint(c.pad.counter);
     w.byte_string(c.address);
   }
   w.uint(c.length);
-  if (!c.kept())
+  if (!c.inherited())
     w.uint(static_cast<std::uint64_t>(c.encoding));
   w.byte_string(c.print);
 }

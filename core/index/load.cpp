@@ -221,7 +221,7 @@ void index_state::unload_upload(std::string_view key) {
 
 void index_state::note_pads(const chunk_list& chunks, int change) {
   for (const auto& c : chunks)
-    if (!c.kept())
+    if (!c.inherited())
       loading_.pads.push_back({c.pad.number, change});
 }
 
@@ -278,7 +278,7 @@ std::string index_state::users_of(std::uint64_t pad_number) const {
   std::string users;
   auto look = [&](std::string_view what, const std::string& key, const chunk_list& chunks) {
     for (const auto& c : chunks)
-      if (!c.kept() && c.pad.number == pad_number)
+      if (!c.inherited() && c.pad.number == pad_number)
         users += std::string(users.empty() ? "" : " and ") + std::string(what) + " " + rules::quoted(key);
     return users.size() < 1000;
   };

@@ -28,6 +28,14 @@ struct pad_ref {
   friend auto operator<=>(const pad_ref&, const pad_ref&) = default;
 };
 
+// What became of a pad that was reserved, when it comes back instead of going into a commit.
+enum class pad_fate : std::uint8_t {
+  unused,     // nothing was sent to the store
+  sent,       // the store may hold our record at this counter, or come to hold it, or hold another writer's
+  written,    // the store said that it holds our record at this counter
+  contested,  // the store holds another writer's record, at this counter: hands off until the log says who won
+};
+
 // How a pad's plaintext holds a chunk.
 enum class chunk_encoding : std::uint8_t {
   plain = 0,
@@ -42,7 +50,7 @@ struct chunk {
   pad_address address{};     // the pad's; zero, as the encoding, where the chunk is kept
   chunk_encoding encoding = chunk_encoding::plain;
 
-  bool kept() const noexcept { return pad.counter == 0; }
+  bool inherited() const noexcept { return pad.counter == 0; }
   friend bool operator==(const chunk&, const chunk&) = default;
 };
 

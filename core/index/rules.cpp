@@ -27,10 +27,10 @@ std::optional<std::uint64_t> find_duplicate_number(std::vector<std::uint64_t>&& 
 }  // namespace
 
 std::string quoted(std::string_view key) {
-  constexpr std::size_t most_bytes = 64;
+  constexpr std::size_t max_bytes = 64;
   constexpr char digits[] = "0123456789abcdef";
   std::string out = "'";
-  for (char c : key.substr(0, most_bytes)) {
+  for (char c : key.substr(0, max_bytes)) {
     auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte >= 0x7f || c == '\\') {
       out += "\\x";
@@ -40,7 +40,7 @@ std::string quoted(std::string_view key) {
       out += c;
     }
   }
-  out += key.size() > most_bytes ? "...'" : "'";
+  out += key.size() > max_bytes ? "...'" : "'";
   return out;
 }
 
@@ -73,11 +73,11 @@ result<std::uint64_t> check_run(std::uint64_t chunks_before, std::uint64_t bytes
     const auto name = [&] { return "chunk " + text(chunks_before + i); };
     if (c.length < min_chunk_bytes || c.length > max_chunk_bytes)
       return invalid(name() + " has " + text(c.length) + " bytes, not 1 to " + text(max_chunk_bytes));
-    if (c.kept() && !kept)
+    if (c.inherited() && !kept)
       return invalid(name() + " has no pad");
-    if (c.kept() && (c.address != pad_address{} || c.encoding != chunk_encoding::plain))
+    if (c.inherited() && (c.address != pad_address{} || c.encoding != chunk_encoding::plain))
       return invalid(name() + " is kept, and yet says where it lies");
-    if (!c.kept())
+    if (!c.inherited())
       if (auto ok = check_ref(c.pad); !ok)
         return fail(std::move(ok.error()));
     bytes_done += c.length;  // at most 4 MiB above a number below max_number: this cannot wrap
@@ -133,7 +133,7 @@ std::optional<std::uint64_t> find_duplicate(const chunk_list& chunks) {
   std::vector<std::uint64_t> numbers;
   numbers.reserve(chunks.size());
   for (const auto& c : chunks)
-    if (!c.kept())
+    if (!c.inherited())
       numbers.push_back(c.pad.number);
   return find_duplicate_number(std::move(numbers));
 }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr unsigned max_tries = 6;
 constexpr auto first_pause = std::chrono::milliseconds(50);
-constexpr auto longest_call = std::chrono::seconds(30);   // no try begins later: a server may never answer, each time for 20 s
+constexpr auto max_call_time = std::chrono::seconds(30);   // no try begins later: a server may never answer, each time for 20 s
 
 }  // namespace
 
@@ -58,7 +58,7 @@ bool caller::learn(const judgement& said, const http_answer& answer) {
 
 std::pair<http_answer, judgement> caller::call(const request& asked) {
   auto pause = first_pause;
-  const auto last_try = std::chrono::steady_clock::now() + longest_call;
+  const auto last_try = std::chrono::steady_clock::now() + max_call_time;
   for (unsigned tries = 1;; ++tries) {
     std::optional<http_answer> answer;
     start(asked, [&](http_answer a) { answer = std::move(a); });

@@ -11,7 +11,7 @@ namespace mutant::s3 {
 namespace {
 
 constexpr std::size_t racers = 8;
-constexpr auto longest_probe = std::chrono::seconds(30);   // no other attempt begins later
+constexpr auto max_probe_time = std::chrono::seconds(30);   // no other attempt begins later
 constexpr std::string_view unknown_etag = "00000000000000000000000000000000";
 
 error ignores(const location& where, const std::string& what) {
@@ -189,7 +189,7 @@ class attempt {
 
 result<findings> probe(caller& bucket) {
   // A lost answer makes one try unclear; another one under other names tells.
-  const auto last_try = std::chrono::steady_clock::now() + longest_probe;
+  const auto last_try = std::chrono::steady_clock::now() + max_probe_time;
   for (unsigned tries = 1;; ++tries) {
     auto found = attempt(bucket).run();
     if (found || found.error().code != errc::timeout || tries == 3 || std::chrono::steady_clock::now() > last_try)

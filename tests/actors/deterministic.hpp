@@ -73,10 +73,10 @@ class deterministic_system {
   }
 
   // Until `done`, moving the clock; false: it did not come within that many steps or that much time.
-  bool run_until(const std::function<bool()>& done, std::chrono::seconds most_time = std::chrono::hours(24),
-                 std::size_t most_steps = 2'000'000) {
-    const auto end = now() + most_time;
-    for (std::size_t i = 0; i < most_steps; ++i) {
+  bool run_until(const std::function<bool()>& done, std::chrono::seconds max_time = std::chrono::hours(24),
+                 std::size_t max_steps = 2'000'000) {
+    const auto end = now() + max_time;
+    for (std::size_t i = 0; i < max_steps; ++i) {
       if (done())
         return true;
       if (now() > end || !step())

@@ -8,12 +8,12 @@
 #include <optional>
 #include <set>
 
-#include "actors/index/index.hpp"
+#include "actors/index/spawn_index.hpp"
 #include "actors/operations/get_operation.hpp"
 #include "actors/operations/put_operation.hpp"
 #include "actors/pads/memory_store.hpp"
 #include "actors/store.hpp"
-#include "actors/workers/decoder.hpp"
+#include "actors/workers/crypto_worker.hpp"
 #include "actors/workers/file_writer.hpp"
 #include "core/engine/engine.hpp"
 #include "core/index/ring.hpp"
@@ -53,7 +53,7 @@ struct gate {
   };
   std::deque<held_request> held;
   std::size_t in_flight = 0;       // puts and gets that have arrived and are not answered
-  std::size_t most_in_flight = 0;
+  std::size_t max_in_flight = 0;
 
   // They go on when their store runs next.
   void release_all() { release(std::exchange(held, {})); }
@@ -71,7 +71,7 @@ template <class Out, class F>
 caf::result<Out> through_gate(gated_store_actor::pointer self, const std::shared_ptr<gate>& g, pad_op op,
                               const pad_address& address, F run) {
   ++g->counts[op];
-  g->most_in_flight = std::max(g->most_in_flight, ++g->in_flight);
+  g->max_in_flight = std::max(g->max_in_flight, ++g->in_flight);
   auto promise = self->make_response_promise<Out>();
   auto go = [g, op, address, run, promise]() mutable {
     --g->in_flight;
@@ -147,7 +147,7 @@ struct fixture {
     owner.value.fill(std::byte{7});
     keys = std::make_shared<const keyring>(owner);
     store = det.system().spawn(gated_store, engine, door);
-    decoders = det.system().spawn(decoder, decoder_options{keys});
+    crypto = det.system().spawn(crypto_worker, crypto_worker_options{keys});
     writers = det.system().spawn(file_writer);
   }
 
@@ -204,19 +204,19 @@ struct fixture {
   index_options small_index() const {
     index_options o;
     o.pads = store;
-    o.decoders = decoders;
+    o.crypto = crypto;
     o.writer[0] = std::byte{1};
     o.ring_slots = 8;
     return o;
   }
 
-  index_actor spawn_index(const index_options& o) { return det.system().spawn(index_manager, o); }
+  index_actor spawn_index(const index_options& o) { return mutant::spawn_index(det.system(), o); }
   index_actor spawn_index() { return spawn_index(small_index()); }
 
   put_options small_put(const index_actor& index) const {
     put_options o;
     o.pads = store;
-    o.decoders = decoders;
+    o.crypto = crypto;
     o.index = index;
     o.chunk_bytes = 10;
     o.inline_bytes = 4;
@@ -244,7 +244,7 @@ struct fixture {
   get_options small_get(const index_actor& index) const {
     get_options o;
     o.pads = store;
-    o.decoders = decoders;
+    o.crypto = crypto;
     o.writers = writers;
     o.index = index;
     o.window = 3;
@@ -369,7 +369,7 @@ struct fixture {
   std::shared_ptr<damaged_engine> engine = std::make_shared<damaged_engine>(*this);
   std::shared_ptr<gate> door = std::make_shared<gate>();
   pad_store_actor store;
-  decoder_actor decoders;
+  crypto_worker_actor crypto;
   file_writer_actor writers;
 };
 

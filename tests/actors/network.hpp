@@ -139,7 +139,7 @@ class networked_system {
     o.tls = tls;
     o.unreachable_after = std::chrono::seconds(20);
     o.first_pause = std::chrono::milliseconds(20);
-    o.longest_pause = std::chrono::milliseconds(200);
+    o.max_pause = std::chrono::milliseconds(200);
     return o;
   }
 

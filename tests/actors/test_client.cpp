@@ -36,7 +36,7 @@ client open(const std::string& url, std::uint32_t chunk_bytes = max_chunk_bytes)
   client_options options;
   options.store.owner = test_seed();
   options.store.url = url;
-  options.store.decoders = 2;
+  options.store.crypto_workers = 2;
   options.store.chunk_bytes = chunk_bytes;
   options.threads = 2;
   auto opened = client::open(std::move(options));

@@ -30,7 +30,7 @@ struct copy_fixture : fixture {
     o.to = target;
     o.from_index = spawn_index();   // of another process, as it were
     o.open_target_index = [this] { return index_of_target(); };
-    o.decoders = decoders;
+    o.crypto = crypto;
     o.verifiers = verifiers;
     o.memory_path = memory_path;
     o.read_back = read_back;

@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(a_frame_that_is_not_what_the_index_says_is_damage) {
   const auto size = compress_chunk(1, as_byte_view(content), frame.span()).value();
   const auto record = seal_private(keys_of_pad, 1, byte_view(frame.span()).first(size));
   BOOST_REQUIRE(engine->put(record).has_value());
-  decoder_state opener{{keys}};
+  crypto_worker_state opener{{keys}};
   const auto open = [&](std::uint32_t length, chunk_encoding encoding) {
     chunk c{{0, 1}, length, keys->fingerprint_of(as_byte_view(content)), keys_of_pad.address, encoding};
     return opener.open(open_chunk_job{record, c, 0, length, false});

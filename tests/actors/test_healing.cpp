@@ -60,7 +60,7 @@ struct healing_fixture : fixture {
     std::vector<std::uint64_t> pads;
     auto collect = [&](const chunk_list& chunks) {
       for (const auto& c : chunks)
-        if (!c.kept())
+        if (!c.inherited())
           pads.push_back(c.pad.number);
     };
     if (there.complete && there.complete->chunks)

@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(a_forged_counter_does_not_become_a_free_pads) {
     }
   purge_options o;
   o.pads = store;
-  o.decoders = decoders;
+  o.crypto = crypto;
   o.index = index;
   const auto operation = det.system().spawn(purge_operation, o);
   const auto done = get<purge_result>(operation, purge_atom_v, purge_request{});

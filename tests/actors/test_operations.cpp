@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(a_remove_at_a_version_takes_no_upload_for_the_value) {
   std::size_t written = 0;
   door->hold = [&](pad_op op, const pad_address& a) { return op == pad_op::put && is_data(a) && ++written > 2; };
   put_request cut_off{"key", bytes::copy_of(alphabet), std::nullopt, {}};
-  cut_off.options.ticket = 1;
+  cut_off.options.cancellation_id = 1;
   auto upload = ask<put_result>(whole, put_atom_v, cut_off);
   det.run_messages();
   caf::anon_send(whole, cancel_atom_v, std::uint64_t{1});
@@ -383,7 +383,7 @@ BOOST_AUTO_TEST_CASE(a_put_that_ends_without_its_value_leaves_only_what_others_c
       BOOST_TEST_CONTEXT("ending " << static_cast<int>(how) << " at " << n) {
         auto elsewhere = f.small_index();
         elsewhere.writer[0] = std::byte{2};
-        auto purge = f.det.system().spawn(purge_operation, purge_options{f.store, f.decoders, f.spawn_index(elsewhere)});
+        auto purge = f.det.system().spawn(purge_operation, purge_options{f.store, f.crypto, f.spawn_index(elsewhere)});
         purge_request look;
         look.dry_run = true;
         const auto found = f.get<purge_result>(purge, purge_atom_v, look);
@@ -418,7 +418,7 @@ BOOST_AUTO_TEST_CASE(a_put_whose_pads_a_purge_elsewhere_freed_writes_again) {
     det.run_messages();
     BOOST_REQUIRE(a->pending());
     BOOST_REQUIRE(door->held.size() == 1u);
-    auto purge = det.system().spawn(purge_operation, purge_options{store, decoders, other});
+    auto purge = det.system().spawn(purge_operation, purge_options{store, crypto, other});
     const auto purged = get<purge_result>(purge, purge_atom_v, purge_request{});
     BOOST_TEST(purged.leaked_pads + purged.stale_free >= 1u);
     drain();

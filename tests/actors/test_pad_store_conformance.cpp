@@ -1,5 +1,5 @@
-// What every pad store promises (docs/design.md section 3), whatever is behind the actor. A further one joins with a line in
-// every_kind().
+// What every pad store promises (docs/format.md, "What a pad store promises"), whatever is behind the actor. A further
+// one joins with a line in every_kind().
 #include <future>
 
 #include "tests/actors/network.hpp"

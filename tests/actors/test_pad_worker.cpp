@@ -13,7 +13,7 @@ struct worker_fixture : fixture {
     options.timeout = std::chrono::seconds(1);
     options.tries = 4;
     options.first_pause = std::chrono::milliseconds(100);
-    options.longest_pause = std::chrono::milliseconds(1000);
+    options.max_pause = std::chrono::milliseconds(1000);
     options.seed = 5;
   }
   pad_store_actor make() { return caf::actor_cast<pad_store_actor>(det.system().spawn(pad_worker, options)); }

@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(puts_that_can_be_cancelled_need_no_actor_each) {
   std::vector<answer_ptr<put_result>> answers;
   for (std::size_t i = 0; i < 10; ++i) {
     auto request = put_of(name(i), value(i));
-    request.options.ticket = 7;
+    request.options.cancellation_id = 7;
     answers.push_back(ask<put_result>(whole, put_atom_v, request));
   }
   const auto actors = det.system().registry().running();
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_put_ends_at_once_and_leaves_nothing) {
   get<put_result>(whole, put_atom_v, put_of(name(0), "old"));
   for (std::size_t steps = 0;; ++steps) {
     auto request = put_of(name(0), value(steps));
-    request.options.ticket = 7;
+    request.options.cancellation_id = 7;
     const auto cancelled = ask<put_result>(whole, put_atom_v, request);
     const auto other = ask<put_result>(whole, put_atom_v, put_of(name(1), value(steps)));
     det.run_messages(steps);

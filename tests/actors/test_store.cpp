@@ -32,7 +32,7 @@ BOOST_AUTO_TEST_CASE(small_and_large_values_take_their_ways_and_come_back) {
 BOOST_AUTO_TEST_CASE(an_index_alone_keeps_what_lies_in_it_and_says_what_it_cannot_do) {
   auto options = small_index();
   options.inline_bytes = 5;
-  const auto alone = det.system().spawn(index_manager, options);
+  const auto alone = mutant::spawn_index(det.system(), options);
   get<put_result>(alone, put_atom_v, put_of("key", "five5"));
   BOOST_TEST((as_text(get<get_result>(alone, get_atom_v, get_of("key")).value) == "five5"));
   BOOST_TEST((get_error<put_result>(alone, put_atom_v, put_of("key", "longer")).code == errc::unsupported));

@@ -8,12 +8,12 @@ namespace {
 
 struct pool_fixture : fixture {
   // A pool of gated stores: one gate for all of them.
-  pad_store_actor make(std::size_t workers, std::size_t max_queued = 100, std::size_t max_in_hand = 1, std::size_t kept = 0) {
+  pad_store_actor make(std::size_t workers, std::size_t max_queued = 100, std::size_t max_assigned = 1, std::size_t kept = 0) {
     worker_pool_options<pad_store_actor> o;
     o.name = "the pool under test";
     o.workers = workers;
     o.max_queued = max_queued;
-    o.max_in_hand = max_in_hand;
+    o.max_assigned = max_assigned;
     o.kept_for_short = kept;
     o.timeout = std::chrono::seconds(60);
     o.spawn = [this] {
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(each_worker_has_one_message_at_a_time) {
     BOOST_TEST(door->held.size() <= 3u);
     serve();
   }
-  BOOST_TEST(door->most_in_flight == 3u);
+  BOOST_TEST(door->max_in_flight == 3u);
   BOOST_TEST(door->counts[pad_op::get] == 10u);
 }
 

@@ -34,7 +34,7 @@ struct index_model {
           pads.insert(c.pad.number);
     for (const auto& [key, u] : uploads)
       for (const auto& c : u.chunks)
-        if (!c.kept())
+        if (!c.inherited())
           pads.insert(c.pad.number);
     return pads;
   }
@@ -57,7 +57,7 @@ struct index_model {
 
   void release(const chunk_list& chunks) {
     for (const auto& c : chunks)
-      if (!c.kept())
+      if (!c.inherited())
         free_pads[c.pad.number] = c.pad.counter;
   }
 
@@ -69,18 +69,18 @@ struct index_model {
   std::optional<errc> acquire(const chunk_list& chunks) {
     std::set<std::uint64_t> mine;
     for (const auto& c : chunks)
-      if (!c.kept() && !mine.insert(c.pad.number).second)
+      if (!c.inherited() && !mine.insert(c.pad.number).second)
         return errc::invalid_argument;
     auto in_use = used();
     for (const auto& c : chunks) {
-      if (c.kept())
+      if (c.inherited())
         continue;
       auto freed = free_pads.find(c.pad.number);
       if (in_use.contains(c.pad.number) || (freed != free_pads.end() && freed->second >= c.pad.counter))
         return errc::pad_conflict;
     }
     for (const auto& c : chunks)
-      if (!c.kept()) {
+      if (!c.inherited()) {
         touch(c.pad.number);
         free_pads.erase(c.pad.number);
       }
@@ -184,7 +184,7 @@ struct index_model {
 
   static void append(flat_upload& u, const chunk_list& chunks) {
     for (auto c : chunks) {
-      if (c.kept())
+      if (c.inherited())
         c = {{}, c.length, c.print};
       u.chunks.push_back(c);
       u.head.bytes_done += c.length;
@@ -217,7 +217,7 @@ struct index_model {
     chunk_list old = base != entries.end() && base->second.chunks ? *base->second.chunks : chunk_list();
     for (std::size_t i = 0; i < u->chunks.size(); ++i) {
       auto& c = u->chunks[i];
-      if (!c.kept())
+      if (!c.inherited())
         continue;
       if (i >= old.size() || base->second.version != u->head.base_version || old[i].length != c.length
           || old[i].print != c.print)

@@ -45,7 +45,7 @@ class random_index {
     chunk c;
     if (!may_be_kept || coin())
       c.pad = pad();
-    if (!c.kept()) {
+    if (!c.inherited()) {
       c.address[0] = static_cast<std::byte>(engine_());
       c.encoding = coin() ? chunk_encoding::plain : chunk_encoding::zstd;
     }

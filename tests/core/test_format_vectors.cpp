@@ -80,7 +80,7 @@ std::uint64_t number_in(const std::string& text) {
 chunk chunk_of(std::uint64_t number, std::uint64_t counter, std::uint32_t length, unsigned fill) {
   chunk c{{number, counter}, length, {}};
   c.print.fill(static_cast<std::byte>(fill));
-  if (!c.kept()) {
+  if (!c.inherited()) {
     c.address.fill(static_cast<std::byte>(fill + 0x80));
     c.encoding = fill % 2 == 0 ? chunk_encoding::zstd : chunk_encoding::plain;
   }

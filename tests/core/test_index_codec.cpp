@@ -80,7 +80,7 @@ commit with(operation op) {
 }
 
 // In numbers at their longest.
-chunk longest_chunk() {
+chunk max_chunk() {
   return {{max_number - 1, ~std::uint64_t{0}}, max_chunk_bytes, {}, {}, chunk_encoding::zstd};
 }
 
@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(longest_fields_stay_within_the_bounds) {
   constexpr auto all = ~std::uint64_t{0};
   constexpr auto number = max_number - 1;
   std::string key(max_key_bytes, 'k');
-  chunk_list chunks(1000, longest_chunk());
+  chunk_list chunks(1000, max_chunk());
   auto time = std::numeric_limits<std::int64_t>::min();
   const auto attributes = many_attributes();
   for (const operation& op : {operation(extend_upload_op{key, all, max_number, chunks}),
@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(longest_fields_stay_within_the_bounds) {
 BOOST_AUTO_TEST_CASE(longest_items_of_a_part_stay_within_the_bounds) {
   constexpr auto all = ~std::uint64_t{0};
   constexpr auto number = max_number - 1;
-  auto chunks = std::make_shared<const chunk_list>(100, longest_chunk());
+  auto chunks = std::make_shared<const chunk_list>(100, max_chunk());
   auto time = std::numeric_limits<std::int64_t>::min();
   const std::string key(max_key_bytes, 'k');
   const auto empty = encode(snapshot_part()).size();

@@ -22,10 +22,10 @@ bool is_harmless(std::string_view text) {
   return true;
 }
 
-std::string noise(std::mt19937_64& random, std::size_t most_bytes) {
+std::string noise(std::mt19937_64& random, std::size_t max_bytes) {
   // Often what terminals act on.
   static constexpr std::string_view likely = "\x1b\x07\x9b\x9d\xc2\xe2\x80\xae\x7f\n\r[];m\\0";
-  std::string text(random() % (most_bytes + 1), '\0');
+  std::string text(random() % (max_bytes + 1), '\0');
   for (auto& c : text)
     c = random() % 2 == 0 ? likely[random() % likely.size()] : static_cast<char>(random() & 0xFF);
   return text;

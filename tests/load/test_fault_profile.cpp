@@ -26,17 +26,17 @@ void refused(std::string_view text, std::string_view because) {
 BOOST_AUTO_TEST_SUITE(fault_profile_tests)
 
 BOOST_AUTO_TEST_CASE(a_delay_may_be_fixed_spread_or_a_range) {
-  BOOST_TEST(parsed("delay=5ms").shortest_delay.count() == 5'000);
-  BOOST_TEST(parsed("delay=5ms").longest_delay.count() == 5'000);
+  BOOST_TEST(parsed("delay=5ms").min_delay.count() == 5'000);
+  BOOST_TEST(parsed("delay=5ms").max_delay.count() == 5'000);
   for (auto text : {"delay=5ms±2", "delay=5ms+-2", "delay=5ms±2ms", "delay=5ms+-2000us", "delay=3ms..7ms", "delay=3..7ms"}) {
     BOOST_TEST_CONTEXT(text) {
       const auto f = parsed(text);
-      BOOST_TEST(f.shortest_delay.count() == 3'000);
-      BOOST_TEST(f.longest_delay.count() == 7'000);
+      BOOST_TEST(f.min_delay.count() == 3'000);
+      BOOST_TEST(f.max_delay.count() == 7'000);
     }
   }
-  BOOST_TEST(parsed("delay=250us±50").longest_delay.count() == 300);
-  BOOST_TEST(parsed("delay=1.5s").longest_delay.count() == 1'500'000);
+  BOOST_TEST(parsed("delay=250us±50").max_delay.count() == 300);
+  BOOST_TEST(parsed("delay=1.5s").max_delay.count() == 1'500'000);
 }
 
 BOOST_AUTO_TEST_CASE(every_field_of_the_options_has_a_name) {
@@ -50,10 +50,10 @@ BOOST_AUTO_TEST_CASE(every_field_of_the_options_has_a_name) {
   BOOST_TEST(f.fail_io == 0.06);
   BOOST_TEST(f.corrupt_read == 0.07, boost::test_tools::tolerance(1e-15));
   BOOST_TEST(f.stale_read == 0.08);
-  BOOST_TEST(f.shortest_delay.count() == 1'000);
-  BOOST_TEST(f.longest_delay.count() == 2'000);
+  BOOST_TEST(f.min_delay.count() == 1'000);
+  BOOST_TEST(f.max_delay.count() == 2'000);
   BOOST_TEST(f.straggle == 0.01);
-  BOOST_TEST(f.longest_straggle.count() == 200'000);
+  BOOST_TEST(f.max_straggle.count() == 200'000);
 }
 
 BOOST_AUTO_TEST_CASE(drop_is_both_ways) {
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(the_text_of_a_profile_parses_to_the_same_profile) {
     BOOST_TEST_CONTEXT(text) {
       const auto once = parsed(text), twice = parsed(to_string(once));
       BOOST_TEST(to_string(once) == to_string(twice));
-      BOOST_TEST(once.longest_delay.count() == twice.longest_delay.count());
+      BOOST_TEST(once.max_delay.count() == twice.max_delay.count());
       BOOST_TEST(once.lose_answer == twice.lose_answer);
       BOOST_TEST(once.corrupt_read == twice.corrupt_read);
     }

@@ -129,11 +129,11 @@ void client::put(const std::string& key, std::string content, std::optional<std:
   const auto cancels = may_cancel && d.chance(0.1);
   // Without a ticket, small values are put many at a time.
   if (cancels || d.chance(0.3))
-    request.options.ticket = (home_->writer + 1) * 1'000'000 + ++last_ticket_ * 1000 + self_->id() % 1000;
+    request.options.cancellation_id = (home_->writer + 1) * 1'000'000 + ++last_ticket_ * 1000 + self_->id() % 1000;
   auto t = world_.ask(home_, "put of " + std::to_string(content.size()) + " bytes to " + key, number);
   const auto size = content.size();
   if (cancels) {
-    auto cancel = [this, id = request.options.ticket] { self_->send(home_->store, cancel_atom_v, id); };
+    auto cancel = [this, id = request.options.cancellation_id] { self_->send(home_->store, cancel_atom_v, id); };
     self_->delayed_send(self_, std::chrono::milliseconds(d.below(50)), deferred{cancel});
   }
   self_->request(home_->store, caf::infinite, put_atom_v, std::move(request))

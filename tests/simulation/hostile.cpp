@@ -7,7 +7,7 @@
 
 #include "actors/pads/memory_store.hpp"
 #include "actors/store.hpp"
-#include "actors/workers/decoder.hpp"
+#include "actors/workers/crypto_worker.hpp"
 #include "core/index/ring.hpp"
 #include "testing/hostile_store.hpp"
 #include "tests/actors/deterministic.hpp"
@@ -19,7 +19,7 @@ namespace mutant::simulation {
 namespace {
 
 constexpr std::size_t max_steps = 400'000;              // of one request
-constexpr auto longest_patience = std::chrono::hours(3);
+constexpr auto max_patience = std::chrono::hours(3);
 
 hostile_options draw_lies(dice& d) {
   hostile_options out;
@@ -93,7 +93,7 @@ class hostile_world {
     c.accept_rollback = accept_rollback;
     c.owner = owner_;
     c.pads = caf::actor_cast<pad_store_actor>(enemy_);
-    c.decoders = 1;
+    c.crypto_workers = 1;
     c.pad_workers = 2;
     c.chunk_bytes = 32;
     c.inline_bytes = 8;
@@ -101,7 +101,7 @@ class hostile_world {
     c.cache_directory = folder_;
     c.worker.timeout = std::chrono::milliseconds(300);
     c.worker.first_pause = std::chrono::milliseconds(5);
-    c.worker.longest_pause = std::chrono::milliseconds(100);
+    c.worker.max_pause = std::chrono::milliseconds(100);
     c.worker.seed = dice_.number();
     c.index.ring_slots = 8;
     c.index.snapshot_log_bytes = 1500;
@@ -132,7 +132,7 @@ class hostile_world {
       self->request(store, caf::infinite, args...)
           .then([=](Out& x) { answer->emplace(std::move(x)); }, [=](caf::error& e) { answer->emplace(fail(from_caf(e))); });
     });
-    system_.run_until([&] { return answer->has_value(); }, longest_patience, max_steps);
+    system_.run_until([&] { return answer->has_value(); }, max_patience, max_steps);
     if (!*answer) {
       violate(what + " was never answered");
       return fail(errc::timeout, "never");
@@ -221,10 +221,10 @@ class hostile_world {
 
   // Whether what the store holds is one history: the root, and behind it commit after commit, each naming the one before.
   bool is_one_history() {
-    decoder_state decoder;
-    decoder.options.keys = keys_;
+    crypto_worker_state opener;
+    opener.options.keys = keys_;
     auto record = engine_->get(keys_->root().address);
-    auto root_there = record ? decoder.open(open_root_job{*record}) : fail(record.error());
+    auto root_there = record ? opener.open(open_root_job{*record}) : fail(record.error());
     if (!root_there)
       return acknowledged_.empty();
     const auto slots = root_there->what.ring_slots;
@@ -232,7 +232,7 @@ class hostile_world {
     auto sequence = root_there->what.sequence;
     for (;; ++sequence) {
       auto next = engine_->get(keys_->log(slot_of(sequence + 1, slots)).address);
-      auto opened = next ? decoder.open(open_commit_job{*next, sequence + 1, slots}) : fail(next.error());
+      auto opened = next ? opener.open(open_commit_job{*next, sequence + 1, slots}) : fail(next.error());
       if (!opened)
         break;
       if (opened->what->previous != last)
@@ -243,7 +243,7 @@ class hostile_world {
     // nobody can tell that this is the end.
     if (const auto next = sequence + 1; next > slots) {
       const auto before = engine_->get(keys_->log(slot_of(next, slots)).address);
-      if (!before || !decoder.open(open_commit_job{*before, next - slots, slots}))
+      if (!before || !opener.open(open_commit_job{*before, next - slots, slots}))
         return false;
     }
     for (std::uint64_t slot = 0; slot < slots; ++slot)   // nothing beyond the end
@@ -267,17 +267,17 @@ class hostile_world {
   // place of the one that it had taken, as the last one, and that is a history of its own.
   enum class shown : std::uint8_t { the_same, another_root, another_history };
   shown what_was_shown() const {
-    decoder_state decoder;
-    decoder.options.keys = keys_;
+    crypto_worker_state opener;
+    opener.options.keys = keys_;
     const auto seen = remembered();
     auto root_there = engine_->get(keys_->root().address);
-    auto opened = root_there ? decoder.open(open_root_job{*root_there}) : fail(root_there.error());
+    auto opened = root_there ? opener.open(open_root_job{*root_there}) : fail(root_there.error());
     if (!seen || !opened)
       return shown::the_same;
     if (const auto there = seen->sequence; there != 0) {
       const auto slots = opened->what.ring_slots;
       auto record = engine_->get(keys_->log(slot_of(there, slots)).address);
-      auto commit_there = record ? decoder.open(open_commit_job{*record, there, slots}) : fail(record.error());
+      auto commit_there = record ? opener.open(open_commit_job{*record, there, slots}) : fail(record.error());
       if (commit_there && commit_there->hash != seen->last_commit)
         return shown::another_history;
     }

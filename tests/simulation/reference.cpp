@@ -26,7 +26,7 @@ std::string text(std::uint64_t n) {
 }  // namespace
 
 reference::reference(const seed& owner, pad_engine& engine) : engine_(engine), keys_(owner) {
-  decoder_.options.keys = std::make_shared<const keyring>(owner);
+  opener_.options.keys = std::make_shared<const keyring>(owner);
   derive(space::root, pad_space::root, 0, 1);
   derive(space::log, pad_space::log, 0, 32);
 }
@@ -52,7 +52,7 @@ void reference::derive(space where, pad_space pads, std::uint64_t from, std::uin
   address_job job{pads, {}};
   for (auto i = from; i < from + count; ++i)
     job.numbers.push_back(i);
-  auto addresses = decoder_.addresses(job).value();
+  auto addresses = opener_.addresses(job).value();
   for (std::size_t i = 0; i < addresses.size(); ++i)
     places_.emplace(text(addresses[i]), place{where, from + i});
 }
@@ -114,7 +114,7 @@ void reference::erased(const pad_address& address) {
 // -- root ----------------------------------------------------------------------------------------------------------------
 
 void reference::wrote_root(const bytes& record, std::uint64_t counter) {
-  auto opened = decoder_.open(open_root_job{record});
+  auto opened = opener_.open(open_root_job{record});
   if (!opened)
     return violate("a root that cannot be read: " + opened.error().message);
   const auto& now = opened->what;
@@ -125,7 +125,7 @@ void reference::wrote_root(const bytes& record, std::uint64_t counter) {
   if (root_ && now.ring_slots != root_->ring_slots)
     violate("the ring changed its size");
   for (std::uint64_t slot = 0; slot < now.ring_slots; ++slot)
-    if (now.slot_address(slot) != decoder_.addresses({pad_space::log, {slot}})->front())
+    if (now.slot_address(slot) != opener_.addresses({pad_space::log, {slot}})->front())
       violate("the root has a wrong address for log slot " + text(slot));
   if (now.sequence > state_.sequence())
     return violate("the root is of commit " + text(now.sequence) + ", which is not there");
@@ -140,13 +140,13 @@ void reference::wrote_root(const bytes& record, std::uint64_t counter) {
 result<index_state> reference::load(const root& from) {
   index_state loaded;
   for (const auto& part : from.parts) {
-    auto address = decoder_.addresses({pad_space::part, {part.pad.number}})->front();
+    auto address = opener_.addresses({pad_space::part, {part.pad.number}})->front();
     if (address != part.address)
       return fail(errc::index_corrupt, "part " + text(part.pad.number) + " has another address than the root says");
     auto record = engine_.get(address);
     if (!record)
       return fail(record.error().code, "part " + text(part.pad.number) + ": " + record.error().message);
-    auto opened = decoder_.open(open_part_job{*record, part});
+    auto opened = opener_.open(open_part_job{*record, part});
     if (!opened)
       return fail(opened.error());
     if (auto taken = loaded.load(**opened); !taken)
@@ -219,7 +219,7 @@ void reference::wrote_log(const bytes& record, std::uint64_t slot, std::uint64_t
     return violate("commit " + text(sequence) + " was written after " + text(state_.sequence()));
   if (sequence > slots && sequence - slots > root_->sequence)
     violate("commit " + text(sequence) + " took the place of one that no root covers");
-  auto opened = decoder_.open(open_commit_job{record, sequence, slots});
+  auto opened = opener_.open(open_commit_job{record, sequence, slots});
   if (!opened)
     return violate("commit " + text(sequence) + " cannot be read: " + opened.error().message);
   if (opened->what->previous != last_hash_)
@@ -234,13 +234,13 @@ result<std::string> reference::read_value(const entry& value) {
     return std::string(as_text(value.inline_value));
   std::string out;
   for (const auto& c : *value.chunks) {
-    const auto address = decoder_.addresses({pad_space::data, {c.pad.number}})->front();
+    const auto address = opener_.addresses({pad_space::data, {c.pad.number}})->front();
     if (address != c.address)
       return fail(errc::corrupt_record, "pad " + text(c.pad.number) + " has another address than the index says");
     auto record = engine_.get(address);
     if (!record)
       return fail(record.error());
-    auto plain = decoder_.open(open_chunk_job{*record, c, 0, c.length, false});
+    auto plain = opener_.open(open_chunk_job{*record, c, 0, c.length, false});
     if (!plain)
       return fail(plain.error());
     if (keys_.fingerprint_of(*plain) != c.print)
@@ -335,7 +335,7 @@ void reference::rebuild_used() {
   used_.clear();
   auto take = [this](const chunk_list& chunks) {
     for (const auto& c : chunks)
-      if (!c.kept() && !used_.emplace(c.pad.number, c.pad.counter).second)
+      if (!c.inherited() && !used_.emplace(c.pad.number, c.pad.counter).second)
         violate("pad " + text(c.pad.number) + " is used twice");
   };
   for (const auto& item : state_.list({}, {}, 1'000'000)) {
@@ -526,7 +526,7 @@ const std::string* reference::content_of(const std::string& key) const {
 
 void reference::check_nothing_leaked() {
   for (std::uint64_t number = 0; number < derived_data_; ++number) {
-    auto head = engine_.head(decoder_.addresses({pad_space::data, {number}})->front());
+    auto head = engine_.head(opener_.addresses({pad_space::data, {number}})->front());
     if (!head)
       continue;
     const auto stored = parse_header(*head)->counter;

@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "actors/workers/decoder.hpp"
+#include "actors/workers/crypto_worker.hpp"
 #include "core/engine/engine.hpp"
 #include "core/index/state.hpp"
 
@@ -118,7 +118,7 @@ class reference {
 
   pad_engine& engine_;
   keyring keys_;
-  decoder_state decoder_;
+  crypto_worker_state opener_;
   std::optional<std::string> violation_;
 
   std::unordered_map<std::string, place> places_;    // by address

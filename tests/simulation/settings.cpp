@@ -13,10 +13,10 @@ void draw_network(dice& d, fault_options& f) {
   f.lose_request = some();
   f.lose_answer = some();
   f.repeat_write = some() * 2;
-  f.longest_delay = microseconds(d.any_of({0, 500, 20'000, 100'000}));
+  f.max_delay = microseconds(d.any_of({0, 500, 20'000, 100'000}));
   if (d.chance(0.6)) {
     f.straggle = some() * 3;
-    f.longest_straggle = microseconds(d.any_of({50'000, 1'000'000, 20'000'000}));
+    f.max_straggle = microseconds(d.any_of({50'000, 1'000'000, 20'000'000}));
   }
 }
 
@@ -34,7 +34,7 @@ settings draw_settings(std::uint64_t seed) {
   s.chunk_bytes = static_cast<std::uint32_t>(d.any_of({32, 64, 64, 100}));
   s.inline_bytes = d.any_of({0, 16, 40, 200});
   s.window = d.between(1, 4);
-  s.decoders = d.between(1, 3);
+  s.crypto_workers = d.between(1, 3);
   s.pad_workers = d.between(1, 4);
   s.checkpoint_chunks = d.between(1, 4);
   s.max_part_bytes = d.any_of({300, 500, 1000, 100'000});
@@ -90,9 +90,9 @@ std::string to_string(const settings& s) {
   show("io", f.fail_io);
   show("corrupt", f.corrupt_read);
   show("stale", f.stale_read);
-  show("longest_delay_us", static_cast<double>(f.longest_delay.count()));
+  show("max_delay_us", static_cast<double>(f.max_delay.count()));
   show("straggle", f.straggle);
-  show("longest_straggle_us", static_cast<double>(f.longest_straggle.count()));
+  show("max_straggle_us", static_cast<double>(f.max_straggle.count()));
   if (s.capacity_bytes != ~std::uint64_t{0})
     out << " capacity " << s.capacity_bytes;
   return out.str();

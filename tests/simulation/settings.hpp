@@ -44,7 +44,7 @@ struct settings {
   std::uint32_t chunk_bytes = 64;
   std::size_t inline_bytes = 16;
   std::size_t window = 2;
-  std::size_t decoders = 2;
+  std::size_t crypto_workers = 2;
   std::size_t pad_workers = 2;
   std::size_t checkpoint_chunks = 2;
   std::size_t max_part_bytes = 400;

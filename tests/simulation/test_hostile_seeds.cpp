@@ -52,9 +52,9 @@ BOOST_AUTO_TEST_CASE(seeds) {
   };
   const auto from = number("MUTANT_SIMULATION_FROM", 1);
   const auto count = number("MUTANT_SIMULATION_SEEDS", 1);
-  const auto most_failures = number("MUTANT_SIMULATION_FAILURES", 5);
+  const auto max_failures = number("MUTANT_SIMULATION_FAILURES", 5);
   std::uint64_t failures = 0, acknowledged = 0, read = 0, refused = 0, torn = 0, ran = 0;
-  for (auto seed = from; seed < from + count && failures < most_failures; ++seed) {
+  for (auto seed = from; seed < from + count && failures < max_failures; ++seed) {
     const auto r = meet(seed);
     ++ran;
     failures += r.violation ? 1 : 0;

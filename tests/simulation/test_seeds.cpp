@@ -79,9 +79,9 @@ BOOST_AUTO_TEST_CASE(seeds) {
   };
   const auto from = number("MUTANT_SIMULATION_FROM", 1);
   const auto count = number("MUTANT_SIMULATION_SEEDS", 1);
-  const auto most_failures = number("MUTANT_SIMULATION_FAILURES", 5);
+  const auto max_failures = number("MUTANT_SIMULATION_FAILURES", 5);
   std::uint64_t failures = 0;
-  for (auto seed = from; seed < from + count && failures < most_failures; ++seed) {
+  for (auto seed = from; seed < from + count && failures < max_failures; ++seed) {
     if (count == 1)
       std::cout << to_string(draw_settings(seed)) << std::endl;
     const auto begin = std::chrono::steady_clock::now();

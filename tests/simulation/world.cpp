@@ -14,7 +14,7 @@ namespace mutant::simulation {
 namespace {
 
 constexpr std::uint64_t max_steps = 3'000'000;
-constexpr auto longest_patience = std::chrono::hours(3);   // of a client, by the simulated clock
+constexpr auto max_patience = std::chrono::hours(3);   // of a client, by the simulated clock
 
 // Nothing has changed after these; anything else may have happened all the same.
 bool is_certain(errc code) {
@@ -116,7 +116,7 @@ store_config world::config_of(const instance& i, pad_store_actor pads) {
   store_config c;
   c.owner = owner_;
   c.pads = std::move(pads);
-  c.decoders = settings_.decoders;
+  c.crypto_workers = settings_.crypto_workers;
   c.pad_workers = settings_.pad_workers;
   c.window = settings_.window;
   c.chunk_bytes = settings_.chunk_bytes;
@@ -125,7 +125,7 @@ store_config world::config_of(const instance& i, pad_store_actor pads) {
   c.worker.timeout = std::chrono::milliseconds(300);
   c.worker.tries = settings_.tries;
   c.worker.first_pause = std::chrono::milliseconds(5);
-  c.worker.longest_pause = std::chrono::milliseconds(100);
+  c.worker.max_pause = std::chrono::milliseconds(100);
   c.worker.seed = settings_.seed * 1000 + i.writer * 100 + i.life + 1;
   c.index.writer = i.id;
   c.index.ring_slots = settings_.ring_slots + (i.writer == 1 ? 3 : 0);   // the root decides, not the configuration
@@ -312,7 +312,7 @@ std::string world::new_content(const std::string& key) {
 
 void world::check_patience() {
   for (const auto& w : waiting_)
-    if (system_.now() - w.since > longest_patience)
+    if (system_.now() - w.since > max_patience)
       return reference_.violate("writer " + std::to_string(w.home->writer) + " was never answered: " + w.what);
 }
 

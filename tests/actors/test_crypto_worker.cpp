@@ -1,4 +1,4 @@
-// What a decoder does without a store around it.
+// What a crypto worker does without a store around it.
 #include <fcntl.h>
 
 #include "tests/actors/fixture.hpp"
@@ -25,7 +25,7 @@ struct sparse_file {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(decoder_work, fixture)
+BOOST_FIXTURE_TEST_SUITE(crypto_work, fixture)
 
 // Whatever was sealed before, at whatever length, with or without compression.
 BOOST_AUTO_TEST_CASE(a_hole_is_sealed_as_the_zeros_that_it_stands_for) {
@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(a_hole_is_sealed_as_the_zeros_that_it_stands_for) {
   if (!source.has_hole())
     return;
   for (const auto how : {compression{}, compression{compression::choice::off}, compression{compression::choice::always, 3}}) {
-    const decoder_actor worker = det.system().spawn(decoder, decoder_options{keys, how});
+    const crypto_worker_actor worker = det.system().spawn(crypto_worker, crypto_worker_options{keys, how});
     std::uint64_t number = 0;
     for (std::uint32_t length : {1u, 511u, 512u, 512u, 100'000u, 1u, max_chunk_bytes, max_chunk_bytes, 4096u})
       for (std::uint64_t offset : {source.hole_begin, source.hole_begin - 1}) {

@@ -7,15 +7,15 @@
 
 namespace mutant {
 
-struct decoder_options {
+struct crypto_worker_options {
   std::shared_ptr<const keyring> keys;
   compression compress = {};   // of the chunks that are sealed
-  int niceness = 0;            // of the thread of a detached decoder, 0 … 19: how far its work gives way to all other
+  int niceness = 0;            // of the thread of a detached crypto worker, 0 … 19: how far its work gives way to all other
 };
 
-struct decoder_state {
-  static inline const char* name = "decoder";
-  decoder_options options;
+struct crypto_worker_state {
+  static inline const char* name = "crypto_worker";
+  crypto_worker_options options;
 
   // A chunk of zeros, as a hole is one: what of it is the same in every pad. Made once for a length, so that a hole is neither
   // read nor compressed chunk by chunk.
@@ -48,6 +48,7 @@ struct decoder_state {
   zero_chunk zeros = {};       // of the length that was asked for last: a file has one, and another at its end
 };
 
-decoder_actor::behavior_type decoder(decoder_actor::stateful_pointer<decoder_state> self, decoder_options options);
+crypto_worker_actor::behavior_type crypto_worker(crypto_worker_actor::stateful_pointer<crypto_worker_state> self,
+                                                 crypto_worker_options options);
 
 }  // namespace mutant

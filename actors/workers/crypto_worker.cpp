@@ -1,4 +1,4 @@
-#include "actors/workers/decoder.hpp"
+#include "actors/workers/crypto_worker.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@ namespace mutant {
 
 namespace {
 
-using self_pointer = decoder_actor::stateful_pointer<decoder_state>;
+using self_pointer = crypto_worker_actor::stateful_pointer<crypto_worker_state>;
 
 result<void> read_source(const file_slice& from, byte_span out) {
   auto filled = read_all_at(from.file->descriptor(), from.offset, out, "the source file");
@@ -99,7 +99,7 @@ auto opening(self_pointer self) {
 
 }  // namespace
 
-pad_keys decoder_state::keys_of(pad_space space, std::uint64_t number) const {
+pad_keys crypto_worker_state::keys_of(pad_space space, std::uint64_t number) const {
   switch (space) {
     case pad_space::root: return options.keys->root();
     case pad_space::log: return options.keys->log(number);
@@ -109,7 +109,7 @@ pad_keys decoder_state::keys_of(pad_space space, std::uint64_t number) const {
   return options.keys->data(number);
 }
 
-const decoder_state::zero_chunk& decoder_state::zeros_of(std::uint32_t length) {
+const crypto_worker_state::zero_chunk& crypto_worker_state::zeros_of(std::uint32_t length) {
   if (zeros.length == length)
     return zeros;
   const std::vector<std::byte> content(length);
@@ -122,7 +122,7 @@ const decoder_state::zero_chunk& decoder_state::zeros_of(std::uint32_t length) {
   return zeros;
 }
 
-result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) {
+result<sealed_chunk> crypto_worker_state::seal(const seal_chunk_job& job) {
   if (job.length == 0 || job.length > max_chunk_bytes)
     return fail(errc::invalid_argument, "a chunk of " + std::to_string(job.length) + " bytes cannot be sealed");
   const auto from_hole = is_hole(job.input, job.length) && !zeros_of(job.length).frame.empty();
@@ -155,7 +155,7 @@ result<sealed_chunk> decoder_state::seal(const seal_chunk_job& job) {
   return out;
 }
 
-result<sealed_list> decoder_state::seal(const seal_list& jobs) {
+result<sealed_list> crypto_worker_state::seal(const seal_list& jobs) {
   sealed_list out;
   out.reserve(jobs.size());
   for (const auto& job : jobs) {
@@ -167,7 +167,7 @@ result<sealed_list> decoder_state::seal(const seal_list& jobs) {
   return out;
 }
 
-result<fingerprint> decoder_state::compare(const compare_chunk_job& job) {
+result<fingerprint> crypto_worker_state::compare(const compare_chunk_job& job) {
   if (const auto* plain = std::get_if<bytes>(&job.input))
     return options.keys->fingerprint_of(*plain);
   if (is_hole(job.input, job.length))
@@ -178,7 +178,7 @@ result<fingerprint> decoder_state::compare(const compare_chunk_job& job) {
   return options.keys->fingerprint_of(plain.span());
 }
 
-result<bytes> decoder_state::open(const open_chunk_job& job) const {
+result<bytes> crypto_worker_state::open(const open_chunk_job& job) const {
   if (job.prove_writer)
     if (auto signed_by_owner = verify_record(job.record); !signed_by_owner)
       return fail(signed_by_owner.error());
@@ -204,7 +204,7 @@ result<bytes> decoder_state::open(const open_chunk_job& job) const {
   return std::move(plain).freeze().slice(job.skip, job.take);
 }
 
-result<address_list> decoder_state::addresses(const address_job& job) const {
+result<address_list> crypto_worker_state::addresses(const address_job& job) const {
   if (job.space == pad_space::root)
     return address_list(job.numbers.size(), options.keys->root_at().address);
   if (!options.keys->can_write())
@@ -216,7 +216,7 @@ result<address_list> decoder_state::addresses(const address_job& job) const {
   return out;
 }
 
-result<bytes> decoder_state::seal(const seal_commit_job& job) const {
+result<bytes> crypto_worker_state::seal(const seal_commit_job& job) const {
   auto plain = encode(*job.what);
   if (plain.size() > max_plaintext_bytes)
     return fail(errc::too_large, "a commit of " + std::to_string(plain.size()) + " bytes does not fit one pad");
@@ -224,11 +224,11 @@ result<bytes> decoder_state::seal(const seal_commit_job& job) const {
                       counter_of(job.what->sequence, job.ring_slots), plain);
 }
 
-result<sealed_part> decoder_state::seal(const seal_part_job& job) const {
+result<sealed_part> crypto_worker_state::seal(const seal_part_job& job) const {
   return seal_part(options.keys->part(job.number), job.number, *job.what);
 }
 
-result<bytes> decoder_state::seal(const seal_root_job& job) const {
+result<bytes> crypto_worker_state::seal(const seal_root_job& job) const {
   auto plain = encode(*job.what);
   if (plain.size() > max_plaintext_bytes)
     return fail(errc::too_large, "the index root of " + std::to_string(plain.size()) + " bytes does not fit one pad");
@@ -238,7 +238,7 @@ result<bytes> decoder_state::seal(const seal_root_job& job) const {
   return seal_private(options.keys->root(), job.counter, plain);
 }
 
-result<record_list> decoder_state::seal(const seal_blank_job& job) const {
+result<record_list> crypto_worker_state::seal(const seal_blank_job& job) const {
   record_list out;
   out.reserve(job.pads.size());
   for (const auto& pad : job.pads)
@@ -246,7 +246,7 @@ result<record_list> decoder_state::seal(const seal_blank_job& job) const {
   return out;
 }
 
-result<opened_commit> decoder_state::open(const open_commit_job& job) const {
+result<opened_commit> crypto_worker_state::open(const open_commit_job& job) const {
   const auto slot = slot_of(job.sequence, job.ring_slots);
   const auto what = "commit " + std::to_string(job.sequence) + " in log slot " + std::to_string(slot);
   if (job.address == pad_address{} && !options.keys->can_write())
@@ -264,7 +264,7 @@ result<opened_commit> decoder_state::open(const open_commit_job& job) const {
   return opened_commit{std::make_shared<const commit>(std::move(*decoded)), plain->hash};
 }
 
-result<opened_part> decoder_state::open(const open_part_job& job) const {
+result<opened_part> crypto_worker_state::open(const open_part_job& job) const {
   const auto what = "index snapshot part " + std::to_string(job.what.pad.number);
   const auto keys = options.keys->part_at(job.what.address, job.what.pad.number);
   auto part = open_part(keys, job.what, job.record);
@@ -275,7 +275,7 @@ result<opened_part> decoder_state::open(const open_part_job& job) const {
   return fail(cannot_be_opened(what, part.error()));
 }
 
-result<opened_root> decoder_state::open(const open_root_job& job) const {
+result<opened_root> crypto_worker_state::open(const open_root_job& job) const {
   const auto header = parse_header(job.record);
   if (!header && header.error().code == errc::unsupported)
     return fail(errc::unsupported, "the index root: " + header.error().message);
@@ -291,7 +291,7 @@ result<opened_root> decoder_state::open(const open_root_job& job) const {
   return opened_root{std::move(*decoded), header->counter, plain->hash};
 }
 
-result<opened_cache> decoder_state::open(const open_cache_job& job) const {
+result<opened_cache> crypto_worker_state::open(const open_cache_job& job) const {
   const auto key = options.keys->cache_key();
   auto seen = read_seen(job.path + ".seen", key);
   if (!seen)
@@ -301,14 +301,14 @@ result<opened_cache> decoder_state::open(const open_cache_job& job) const {
   return opened_cache{*seen, state ? std::move(*state) : nullptr};
 }
 
-result<opened_part> decoder_state::open(const read_cache_job& job) const {
+result<opened_part> crypto_worker_state::open(const read_cache_job& job) const {
   auto part = job.state->read_part(job.frame);
   if (!part)
     return fail(part.error());
   return std::make_shared<snapshot_part>(std::move(*part));
 }
 
-result<done> decoder_state::seal(const save_cache_job& job) const {
+result<done> crypto_worker_state::seal(const save_cache_job& job) const {
   const auto key = options.keys->cache_key();
   if (job.state) {
     part_cutter cutter(*job.state);
@@ -326,22 +326,22 @@ result<done> decoder_state::seal(const save_cache_job& job) const {
   return done{};
 }
 
-result<done> decoder_state::note(const note_damage_job& job) const {
+result<done> crypto_worker_state::note(const note_damage_job& job) const {
   if (auto noted = note_damaged(job.path + ".damaged", options.keys->cache_key(), job.pads); !noted)
     return fail(noted.error());
   return done{};
 }
 
-result<damaged_pads> decoder_state::open(const read_damage_job& job) const {
+result<damaged_pads> crypto_worker_state::open(const read_damage_job& job) const {
   auto pads = read_damaged(job.path + ".damaged", options.keys->cache_key());
   if (!pads)
     return fail(pads.error());
   return std::make_shared<const std::set<pad_ref>>(std::move(*pads));
 }
 
-decoder_actor::behavior_type decoder(self_pointer self, decoder_options options) {
+crypto_worker_actor::behavior_type crypto_worker(self_pointer self, crypto_worker_options options) {
   if (options.niceness > 0)
-    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), options.niceness);  // this runs in the decoder's own thread
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), options.niceness);  // in the crypto worker's own thread
   self->state.options = std::move(options);
   return {
       sealing<seal_chunk_job>(self),
