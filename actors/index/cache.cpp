@@ -8,22 +8,21 @@
 namespace mutant {
 
 void index_actor_state::open_cache(next_step then) {
-  if (options.cache_path.empty() || cache_opened)
+  if (options.cache_path.empty() || cache.opened)
     return then();
   ask(self, options.crypto, options.timeout, open_atom_v, open_cache_job{options.cache_path})
       .then(
           [this, then](opened_cache& opened) {
-            cache_opened = true;
-            cache = std::move(opened);
-            if (options.accept_rollback)
-              cache.state = nullptr;
+            cache.opened = true;
+            cache.high_water = opened.seen;
+            cache.state = options.accept_rollback ? nullptr : std::move(opened.state);
             then();
           },
           [this, then](caf::error& cause) {
             auto e = from_caf(cause);
             if (!options.accept_rollback)
               return fail_all(std::move(e));
-            cache_opened = true;  // whatever is in there will be replaced
+            cache.opened = true;  // whatever is in there will be replaced
             then();
           });
 }
@@ -35,7 +34,7 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
     return false;
   const auto& summary = cache.state->summary();
   const auto& parts = from->what.parts;
-  const auto seen = cache.seen.value_or(seen_state{});
+  const auto seen = cache.high_water.value_or(seen_state{});
   // Deltas reach over an older state; a full snapshot that is younger makes the cache useless. So does a `seen` file that does
   // not know it: then nothing says that it is of the history that the root was found to be of.
   const auto usable = summary.sequence == seen.cached_sequence && summary.last_commit == seen.cached_commit
@@ -49,17 +48,15 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
   }
   // It saves time and no more: without it all comes from the store, and the next flush makes it anew.
   auto go_without = [this, from](const error&) {
-    cache.state = nullptr;
-    cached_sequence = 0;
-    cached_commit = {};
+    forget_cached_state();
     forget_state();
     load_parts(from, 0);
   };
   auto finish = [this, from, go_without] {
     const auto loaded_from = std::exchange(cache.state, nullptr);
     const auto& loaded = loaded_from->summary();
-    cached_sequence = loaded.sequence;
-    cached_commit = loaded.last_commit;
+    cache.sequence = loaded.sequence;
+    cache.commit = loaded.last_commit;
     chain = commit_chain(loaded.sequence, loaded.last_commit);
     if (auto finished = data.finish_load(loaded.sequence, loaded.next_pad); !finished)
       return go_without(finished.error());
@@ -70,14 +67,14 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
       ++first;
     load_parts(from, first);
   };
-  auto frames = begin_intake(summary.frames.size(), go_without, finish);
-  frames->fetch = [this, state = cache.state](const intake_ptr& to, std::size_t i) {
+  const auto frames = begin_loading(summary.frames.size(), go_without, finish);
+  frames->fetch = [this, state = cache.state, weak = std::weak_ptr(frames)](std::size_t i) {
     ask(self, options.crypto, options.timeout, open_atom_v, read_cache_job{state, i})
-        .then([this, to, i](opened_part& part) { part_arrived(to, i, std::move(part)); },
-              [this, to](caf::error& cause) {
+        .then([this, to = weak.lock(), i](opened_part& part) { part_arrived(to, i, std::move(part)); },
+              [this, to = weak.lock()](caf::error& cause) {
                 if (!is_current(to))
                   return;
-                to->abandoned = true;
+                to->parts.abandon();
                 to->failed(from_caf(cause));
               });
   };
@@ -85,19 +82,25 @@ bool index_actor_state::load_from_cache(std::shared_ptr<const opened_root> from)
   return true;
 }
 
+void index_actor_state::forget_cached_state() {
+  cache.state = nullptr;
+  cache.sequence = 0;
+  cache.commit = {};
+}
+
 // -- saving ---------------------------------------------------------------------------------------------------------------
 
 // Writing it costs as much as the index is large: the more there is, the more must have changed.
 bool index_actor_state::cache_is_due() const {
-  const auto since = data.sequence() - std::min(data.sequence(), cached_sequence);
-  return since >= options.min_cache_commits + data.totals().keys / 16 || (cached_sequence == 0 && since > 0);
+  const auto since = data.sequence() - std::min(data.sequence(), cache.sequence);
+  return since >= options.min_cache_commits + data.totals().keys / 16 || (cache.sequence == 0 && since > 0);
 }
 
 void index_actor_state::flush(const owed<done>& promise) {
   if (options.cache_path.empty())
     return void(promise->deliver(done{}));
-  if (saving_cache)
-    return flushes.push_back(promise);  // that may be of an earlier commit
+  if (cache.saving)
+    return cache.flushes.push_back(promise);  // that may be of an earlier commit
   auto tell = [promise](result<void> saved) {
     if (saved)
       promise->deliver(done{});
@@ -105,16 +108,16 @@ void index_actor_state::flush(const owed<done>& promise) {
       promise->deliver(to_caf(saved.error()));
   };
   if (is_open && !failure) {
-    if (root_counter == 0 && !options.accept_rollback)
+    if (known_root.counter == 0 && !options.accept_rollback)
       return void(promise->deliver(done{}));
     return save_cache(cache_is_due(), tell);
   }
   // What failed had been open: how far it had come is remembered all the same. What was read since is worth nothing.
-  if (!seen_by_us || !cache.seen)
+  if (!cache.high_water_is_ours || !cache.high_water)
     return void(promise->deliver(done{}));
   save_cache_job job;
   job.path = options.cache_path;
-  job.seen = cache.seen;
+  job.seen = cache.high_water;
   send_cache(std::move(job), tell);
 }
 
@@ -126,25 +129,25 @@ void index_actor_state::save_cache(bool with_state, std::function<void(result<vo
   const auto last = chain.last();
   if (with_state) {
     job.state = std::make_shared<const frozen_index>(data.freeze());
-    job.summary = {sequence, last, data.next_pad(), known_root.ring_slots, root_counter, {}};
+    job.summary = {sequence, last, data.next_pad(), known_root.what.ring_slots, known_root.counter, {}};
   }
-  job.seen = seen_state{root_counter, root_hash, sequence, last, with_state ? sequence : cached_sequence,
-                        with_state ? last : cached_commit};
+  job.seen = seen_state{known_root.counter, known_root.hash, sequence, last, with_state ? sequence : cache.sequence,
+                        with_state ? last : cache.commit};
   send_cache(std::move(job), [this, with_state, sequence, last, then](result<void> saved) {
     if (saved && with_state) {
-      cached_sequence = sequence;
-      cached_commit = last;
+      cache.sequence = sequence;
+      cache.commit = last;
     }
     then(std::move(saved));
   });
 }
 
 void index_actor_state::send_cache(save_cache_job job, std::function<void(result<void>)> then) {
-  saving_cache = true;
+  cache.saving = true;
   auto over = [this, then](result<void> saved) {
-    saving_cache = false;
+    cache.saving = false;
     then(std::move(saved));
-    for (const auto& waiting : std::exchange(flushes, {}))
+    for (const auto& waiting : std::exchange(cache.flushes, {}))
       flush(waiting);
   };
   ask(self, options.background, options.timeout, seal_atom_v, std::move(job))

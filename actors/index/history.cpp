@@ -112,23 +112,23 @@ void index_actor_state::fetch_link(const std::shared_ptr<link_walk>& walk, const
 // -- what was seen -------------------------------------------------------------------------------------------------------
 
 bool index_actor_state::root_went_back(const std::optional<opened_root>& there) {
-  if (!cache.seen || options.accept_rollback || cache.seen->root_counter == 0)
+  if (!cache.high_water || options.accept_rollback || cache.high_water->root_counter == 0)
     return false;
-  if (there && there->counter > cache.seen->root_counter)
+  if (there && there->counter > cache.high_water->root_counter)
     return false;
-  if (there && there->counter == cache.seen->root_counter && there->hash == cache.seen->root_hash)
+  if (there && there->counter == cache.high_water->root_counter && there->hash == cache.high_water->root_hash)
     return false;
   const auto shown = !there ? std::string("no index at all")
-                            : (there->counter == cache.seen->root_counter ? "another root " : "root ")
+                            : (there->counter == cache.high_water->root_counter ? "another root " : "root ")
                                   + std::to_string(there->counter) + " of commit " + std::to_string(there->what.sequence);
-  fail_all(rollback(*cache.seen, shown));
+  fail_all(rollback(*cache.high_water, shown));
   return true;
 }
 
 void index_actor_state::prove_root(std::shared_ptr<const opened_root> from, std::function<void(bool)> then) {
-  if (!cache.seen || options.accept_rollback)
+  if (!cache.high_water || options.accept_rollback)
     return then(false);
-  const auto seen = *cache.seen;
+  const auto seen = *cache.high_water;
   const auto& root_there = from->what;
   if (root_there.sequence < seen.sequence)  // the log will lead there; only the root seen is surely of that history before
     return then(from->counter == seen.root_counter);
@@ -157,32 +157,33 @@ void index_actor_state::prove_root(std::shared_ptr<const opened_root> from, std:
 
 // The state is about to be loaded anew: the store must not show less than this process has seen, either. What is still to be
 // proven stays: a state that was read meanwhile need not be of the same history.
-void index_actor_state::remember_seen() {
-  if (data.sequence() == 0 || cache.seen)
+void index_actor_state::remember_high_water() {
+  if (data.sequence() == 0 || cache.high_water)
     return;
-  cache.seen = seen_state{root_counter, root_hash, data.sequence(), chain.last(), cached_sequence, cached_commit};
-  seen_by_us = true;
+  cache.high_water =
+      seen_state{known_root.counter, known_root.hash, data.sequence(), chain.last(), cache.sequence, cache.commit};
+  cache.high_water_is_ours = true;
 }
 
-void index_actor_state::check_last_seen(next_step then) {
+void index_actor_state::check_high_water(next_step then) {
   auto passed = [this, then] {
     if (!options.accept_rollback)
-      cache.seen.reset();  // once is enough: from here on our own state says more
-    seen_by_us = false;
+      cache.high_water.reset();  // once is enough: from here on our own state says more
+    cache.high_water_is_ours = false;
     then();
   };
-  if (!cache.seen || options.accept_rollback)
+  if (!cache.high_water || options.accept_rollback)
     return passed();
-  const auto seen = *cache.seen;
+  const auto seen = *cache.high_water;
   auto refuse = [this, seen](const std::string& shown) { fail_all(rollback(seen, shown)); };
   if (data.sequence() < seen.sequence)
     return refuse("commit " + std::to_string(data.sequence()) + " as its last");
   if (const auto there = chain.at(seen.sequence); there && *there != seen.last_commit)
     return refuse("another commit " + std::to_string(seen.sequence) + " in its place");
   // Where the state came from the cache, and nothing was behind it, the store has shown none of it yet.
-  if (data.sequence() != chain.first() || known_root.sequence >= seen.sequence)
+  if (data.sequence() != chain.first() || known_root.what.sequence >= seen.sequence)
     return passed();
-  read_links(seen.sequence, seen.sequence, known_root,
+  read_links(seen.sequence, seen.sequence, known_root.what,
              [this, seen, refuse, passed, g = generation](result<std::optional<chain_links>> links) {
                if (g != generation)
                  return;
@@ -201,9 +202,9 @@ void index_actor_state::check_last_seen(next_step then) {
 error index_actor_state::broken_chain(std::uint64_t sequence) {
   const auto before = std::to_string(sequence - 1);
   if (is_open)
-    remember_seen();
-  if (cache.seen)
-    return rollback(*cache.seen, "another commit " + before + " in its place, which commit " + std::to_string(sequence)
+    remember_high_water();
+  if (cache.high_water)
+    return rollback(*cache.high_water, "another commit " + before + " in its place, which commit " + std::to_string(sequence)
                                      + " follows");
   return {errc::index_corrupt, "commit " + std::to_string(sequence) + " in the log does not follow the commit " + before
                                    + " that the store shows: they are of two histories. Nothing was written. Restore the "
@@ -231,7 +232,7 @@ void index_actor_state::check_position(const position& expected, const sync_repo
   if (const auto known = chain.at(expected.sequence))
     return judge(*known);
   // From the commit expected to the first that is known, link by link.
-  read_links(expected.sequence, chain.first(), known_root,
+  read_links(expected.sequence, chain.first(), known_root.what,
              [promise, judge, named, known = *chain.at(chain.first())](result<std::optional<chain_links>> links) {
                if (!links)
                  return void(promise->deliver(to_caf(links.error())));

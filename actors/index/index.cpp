@@ -13,17 +13,8 @@ namespace {
 
 constexpr std::uint32_t max_reserved_at_once = 1024;
 constexpr std::uint32_t max_listed_at_once = 4096;
-// A reservation looks at this many free pads that it may not take before it goes on above next_pad instead.
-constexpr unsigned max_free_skipped = 512;
-
 // All reserved keys are up to here.
 const std::string last_reserved_key = '\0' + std::string(max_key_bytes, '\xff');
-
-bool is_plain_put(const put_request& request, std::size_t max_bytes) {
-  const auto* value = std::get_if<bytes>(&request.source);
-  return value != nullptr && value->size() <= max_bytes && rules::check_given_key(request.key, request.reserved)
-         && check_given_attributes(request.attributes) && !request.options.listener;
-}
 
 list_item describe(const listed_item& item) {
   list_item out;
@@ -64,7 +55,7 @@ result<void> index_options::validate() const {
 
 found index_actor_state::find(const find_request& request, const caf::strong_actor_ptr& asking) {
   found out;
-  out.shared = known_root.shared;
+  out.shared = known_root.what.shared;
   if (const auto* pending = data.find_upload(request.key))
     out.pending = std::make_shared<const upload>(*pending);
   const auto* complete = data.find(request.key);
@@ -74,15 +65,8 @@ found index_actor_state::find(const find_request& request, const caf::strong_act
     return out;
   }
   out.complete = *complete;
-  if (request.pin && complete->chunks && asking) {
-    out.pin = ++last_pin;
-    auto owner = caf::actor_cast<caf::actor_addr>(asking);
-    if (owners.find(owner) == owners.end())
-      self->monitor(owner);
-    owners[owner].pins.insert(out.pin);
-    pins.emplace(out.pin, pinned{request.key, complete->chunks, owner});
-    pins_by_key.emplace(request.key, out.pin);
-  }
+  if (request.pin && complete->chunks && asking)
+    out.pin = pads.pin(request.key, complete->chunks, owners.watched(self, asking));
   return out;
 }
 
@@ -95,25 +79,6 @@ found_list index_actor_state::find(const key_list& keys, const caf::strong_actor
       there.pads = reserve(1, asking).value_or(pad_list{});
   }
   return out;
-}
-
-void index_actor_state::release(std::uint64_t pin) {
-  auto at = pins.find(pin);
-  if (at == pins.end())
-    return;
-  if (at->second.blocks)
-    for (const auto& c : *at->second.chunks)
-      if (auto b = blocked.find(c.pad.number); b != blocked.end() && --b->second == 0)
-        blocked.erase(b);
-  auto [first, last] = pins_by_key.equal_range(at->second.key);
-  for (auto i = first; i != last; ++i)
-    if (i->second == pin) {
-      pins_by_key.erase(i);
-      break;
-    }
-  if (auto owner = owners.find(at->second.owner); owner != owners.end())
-    owner->second.pins.erase(pin);
-  pins.erase(at);
 }
 
 list_page index_actor_state::list(const list_request& request) const {
@@ -131,10 +96,10 @@ index_stats index_actor_state::stats() const {
   out.totals = data.totals();
   out.sequence = data.sequence();
   out.last_commit = chain.last();
-  out.snapshot_sequence = known_root.sequence;
-  out.ring_slots = known_root.ring_slots;
-  out.parts = known_root.parts.size();
-  for (const auto& part : known_root.parts)
+  out.snapshot_sequence = known_root.what.sequence;
+  out.ring_slots = known_root.what.ring_slots;
+  out.parts = known_root.what.parts.size();
+  for (const auto& part : known_root.what.parts)
     out.part_bytes += part.size;
   return out;
 }
@@ -151,48 +116,20 @@ std::optional<get_result> index_actor_state::get_inline(const get_request& reque
   return get_result{e->size, e->version, e->modified_ms, length, e->inline_value.slice(request.offset, length), e->attributes};
 }
 
-// Nothing but the value is asked for: one change of the index is all of it.
-bool index_actor_state::lies_in_index(const put_request& request) const {
-  return is_plain_put(request, request.in_pads ? 0 : options.inline_bytes);
-}
-
-bool index_actor_state::fits_small_pad(const put_request& request) const {
-  return options.small_puts && options.operations && is_plain_put(request, options.small_bytes) && !request.verify;
-}
-
-void index_actor_state::put_inline(put_request& request, caf::typed_response_promise<put_result> promise) {
-  auto& value = std::get<bytes>(request.source);
-  const auto size = value.size();
-  commit_request change;
-  if (request.if_version)
-    change.conditions.push_back({request.key, *request.if_version});
-  change.operations.push_back(put_op{std::move(request.key), inline_entry(std::move(value), std::move(request.attributes))});
-  enqueue_commit(std::move(change), waiting_put{promise, size}, nullptr);
-}
-
-caf::result<commit_result> index_actor_state::assemble(assemble_request& request) {
+caf::result<done> index_actor_state::rename(rename_request& names) {
   if (failure)
     return to_caf(*failure);
-  if (auto good = rules::check_given_key(request.key); !good)
-    return to_caf(good.error());
-  if (auto good = check_given_attributes(request.attributes); !good)
-    return to_caf(good.error());
-  commit_request change;
-  assemble_op whole{request.key, now_ms(), std::move(request.attributes), {}};
-  if (request.if_version)
-    change.conditions.push_back({request.key, *request.if_version});
-  for (auto& part : request.parts) {
-    if (part.version == 0)
-      return to_caf({errc::invalid_argument, "assemble: part " + rules::quoted(part.key) + " is given without its version"});
-    whole.parts.push_back(part.key);
-    change.conditions.push_back(std::move(part));
-  }
-  change.operations.push_back(std::move(whole));
-  if (const auto size = commit_overhead_bytes + encoded_bytes_bound(change.operations.front()); size > max_plaintext_bytes)
-    return to_caf({errc::too_large, "assemble: the names of " + std::to_string(request.parts.size())
-                                        + " parts do not fit one commit"});
-  auto promise = self->make_response_promise<commit_result>();
-  enqueue_commit(std::move(change), promise, nullptr);
+  for (const auto* key : {&names.from, &names.to})
+    if (auto good = rules::check_given_key(*key); !good)
+      return to_caf(good.error());
+  if (names.from == names.to)
+    return when_open<done>([this, key = std::move(names.from)]() -> caf::result<done> {
+      if (data.find(key) == nullptr)
+        return to_caf({errc::key_not_found, "no such key"});
+      return done{};
+    });
+  auto promise = self->make_response_promise<done>();
+  enqueue_commit({{rename_op{std::move(names.from), std::move(names.to)}}, {}}, promise, nullptr);
   return promise;
 }
 
@@ -210,122 +147,33 @@ result<pad_list> index_actor_state::reserve(std::uint32_t count, const caf::stro
     return fail(*why);
   if (count == 0 || count > max_reserved_at_once)
     return fail(errc::invalid_argument, "from 1 to 1024 pads can be reserved at once");
-  pad_list out;
-  auto hand_out = [&](std::uint64_t number, std::uint64_t stored_counter) {
-    held.insert(number);
-    out.push_back({number, stored_counter + 1});
-  };
-  auto usable = [&](std::uint64_t number) { return !held.contains(number) && !blocked.contains(number); };
-
-  // What we wrote ourselves and nobody committed.
-  for (auto i = dirty.begin(); i != dirty.end() && out.size() < count;) {
-    auto [number, counter] = *i;
-    if (data.in_use(number)) {
-      i = dirty.erase(i);
-    } else if (usable(number)) {
-      hand_out(number, std::max(counter, data.free_counter(number).value_or(0)));
-      i = dirty.erase(i);
-    } else {
-      ++i;
-    }
-  }
-  // Free pads, going round.
-  auto wrapped = free_cursor == 0;
-  for (unsigned skipped = 0; out.size() < count && skipped < max_free_skipped;) {
-    auto pad = data.next_free(free_cursor);
-    if (!pad) {
-      if (wrapped)
-        break;
-      wrapped = true;
-      free_cursor = 0;
-      continue;
-    }
-    free_cursor = pad->number + 1;
-    auto fought = contested.find(pad->number);
-    if (!usable(pad->number) || (fought != contested.end() && fought->second > pad->counter)) {
-      ++skipped;
-      continue;
-    }
-    if (fought != contested.end())
-      contested.erase(fought);
-    hand_out(pad->number, pad->counter);
-  }
-  // Pads that nobody ever had.
-  next_new = std::max(next_new, data.next_pad());
-  for (; out.size() < count; ++next_new)
-    if (usable(next_new) && !contested.contains(next_new))
-      hand_out(next_new, 0);
-
-  hold(out, owner);
-  return out;
+  return pads.reserve(data, count, owners.watched(self, owner));
 }
 
-void index_actor_state::hold(const pad_list& pads, const caf::strong_actor_ptr& owner) {
-  for (const auto& pad : pads)
-    held.insert(pad.number);
-  if (!owner)
-    return;
-  auto address = caf::actor_cast<caf::actor_addr>(owner);
-  if (owners.find(address) == owners.end())
-    self->monitor(address);
-  for (const auto& pad : pads)
-    owners[address].reserved[pad.number] = pad.counter;
+std::optional<error> index_actor_state::only_read() const {
+  if (options.salvage)
+    return error{errc::access_denied, "a store that is salvaged is only read"};
+  if (options.reader)
+    return error{errc::access_denied, "this identity is a reader's: it can read what the owner stores, and change nothing"};
+  return std::nullopt;
 }
 
-void index_actor_state::take_back(const returned_pads& returned, const caf::actor_addr& owner) {
-  auto at = owners.find(owner);
-  for (const auto& pad : returned.pads) {
-    // Only what was reserved can come back: a pad that a commit took over is no longer the operation's to return.
-    if (at == owners.end() || at->second.reserved.erase(pad.number) == 0)
-      continue;
-    held.erase(pad.number);
-    if (returned.what == returned_pads::state::written)
-      dirty[pad.number] = pad.counter;
-    else if (returned.what == returned_pads::state::sent)
-      sent_to(pad.number, pad.counter);
-    else if (returned.what == returned_pads::state::contested)
-      contested[pad.number] = pad.counter;
-    else if (pad.number + 1 == next_new && pad.number >= data.next_pad())
-      --next_new;
-  }
-}
-
-// A write is a compare-and-swap only one above what the store surely holds. Whose record it holds at this counter, if any, we
-// do not know: it may be another writer's, committed and live. So the next write goes to the same counter, and meets a
-// conflict if somebody was there.
-void index_actor_state::sent_to(std::uint64_t number, std::uint64_t counter) {
-  if (counter != 0)
-    dirty[number] = counter - 1;
-}
-
-void index_actor_state::owner_down(const caf::actor_addr& owner) {
-  auto at = owners.find(owner);
-  if (at == owners.end())
-    return;
-  // It may have written any of them, and writes of it may still be on their way.
-  for (auto [number, counter] : at->second.reserved) {
-    held.erase(number);
-    sent_to(number, counter);
-  }
-  auto its_pins = std::move(at->second.pins);
-  owners.erase(at);
-  for (auto pin : its_pins)
-    release(pin);
-}
+// -- failure -------------------------------------------------------------------------------------------------------------
 
 // What is wrong with the index itself is final: every request is answered with it from here on, and nothing is written any
 // more. What is wrong with the way to the store passes: those who wait are told, and the index is opened anew.
 void index_actor_state::fail_all(error e) {
   if (failure || salvage(e))
     return;
+  // A stale answer passes too, or soon shows to be a lasting trouble.
   const auto passes = is_transient(e.code) || e.code == errc::io_error || e.code == errc::cancelled
-                      || (e.code == errc::rollback_detected && seen_by_us);  // a stale answer, or soon a lasting trouble
+                      || (e.code == errc::rollback_detected && cache.high_water_is_ours);
   if (is_open)
-    remember_seen();  // what was acknowledged until now is not to be forgotten
+    remember_high_water();  // what was acknowledged until now is not to be forgotten
   ++generation;
   is_open = false;
-  writing = true;
-  restarts = 0;
+  log_busy = true;
+  opening.restarts = 0;
   failure = std::move(e);
   answer_all(*failure);
   if (!passes)
@@ -337,26 +185,25 @@ void index_actor_state::fail_all(error e) {
                      }});
 }
 
-void index_actor_state::answer_all(const error& e) {
-  batch.reset();
-  auto waiting = std::move(held_back);
-  held_back.clear();
-  for (auto& step : waiting)
+void index_actor_state::run_held_back() {
+  for (auto& step : std::exchange(opening.held_back, {}))
     step();
-  auto unsure = std::move(in_flight);
-  in_flight.clear();
+}
+
+void index_actor_state::answer_all(const error& e) {
+  commits.batch.reset();
+  run_held_back();
+  auto unsure = std::move(commits.in_flight);
+  commits.in_flight.clear();
   for (auto& w : unsure)
     give_up(w, {errc::timeout, "whether the change was stored is not known: " + to_string(e)}, true);
-  auto refused = std::move(queue);
-  queue.clear();
+  auto refused = std::move(commits.queue);
+  commits.queue.clear();
   for (auto& w : refused)
     give_up(w, e, false);
-  for (auto* list : {&syncs, &syncs_served}) {
-    auto asked = std::move(*list);
-    list->clear();
-    for (auto& promise : asked)
+  for (auto* list : {&syncs.waiting, &syncs.served})
+    for (auto& promise : std::exchange(*list, {}))
       promise.deliver(to_caf(e));
-  }
 }
 
 // -- behaviour -----------------------------------------------------------------------------------------------------------
@@ -369,7 +216,7 @@ caf::result<Out> index_actor_state::when_open(F f) {
     return f();
   auto promise = self->make_response_promise<Out>();
   // The sender is not the current one any more when this runs: handlers that need it take it before.
-  held_back.push_back([this, promise, f]() mutable {
+  opening.held_back.push_back([this, promise, f]() mutable {
     if (failure) {
       promise.deliver(to_caf(*failure));
       return;
@@ -392,7 +239,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
   s->options = std::move(options);
   if (!s->options.background)
     s->options.background = s->options.crypto;
-  me->set_down_handler([s](caf::down_msg& down) { s->owner_down(down.source); });
+  me->set_down_handler([s](caf::down_msg& down) { s->pads.owner_gone(s->owners.forget(down.source)); });
   // Those who wait for the log; who waits for something else has an owed_answer.
   me->set_exit_handler([s](caf::exit_msg& exit) {
     if (!s->failure)
@@ -432,7 +279,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         return s->when_open<found_list>([s, keys = std::move(keys), asking = s->self->current_sender()]()
                                             -> caf::result<found_list> { return s->find(keys, asking); });
       },
-      [s](release_atom, std::uint64_t pin) { s->release(pin); },
+      [s](release_atom, std::uint64_t pin) { s->pads.release(pin); },
       [s](reserve_atom, std::uint32_t count) {
         return s->when_open<pad_list>([s, count, owner = s->self->current_sender()]() -> caf::result<pad_list> {
           auto pads = s->reserve(count, owner);
@@ -442,7 +289,8 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         });
       },
       [s](release_atom, const returned_pads& pads) {
-        s->take_back(pads, caf::actor_cast<caf::actor_addr>(s->self->current_sender()));
+        const auto owner = s->owners.id_of(caf::actor_cast<caf::actor_addr>(s->self->current_sender()));
+        s->pads.give_back(s->data, pads.pads, pads.what, owner);
       },
       [s](commit_atom, commit_request& request) -> caf::result<commit_result> {
         if (s->failure)
@@ -463,9 +311,9 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
       [s](sync_atom) -> caf::result<sync_report> {
         if (s->options.salvage)
           return s->when_open<sync_report>([s]() -> caf::result<sync_report> {
-            if (s->lost)
-              return to_caf(*s->lost);
-            return s->incoming;
+            if (s->salvaged.lost)
+              return to_caf(*s->salvaged.lost);
+            return s->syncs.incoming;
           });
         if (s->failure)
           return to_caf(*s->failure);
@@ -494,7 +342,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
         if (s->failure)
           return to_caf(*s->failure);
         auto promise = owe<std::uint64_t>(s->self);
-        s->purge_parts(dry_run, promise);
+        s->purge_parts(dry_run, promise, s->self->clock().now() + s->options.timeout);
         return promise->promise();
       },
       [s](share_atom) -> caf::result<done> {
@@ -517,22 +365,7 @@ index_self_actor::behavior_type index_manager(index_actor_state::self_pointer me
           return to_caf(rules::check_given_key(request.key).error());
         return s->pass_on<done>(atom, std::move(request));
       },
-      [s](rename_atom, rename_request& names) -> caf::result<done> {
-        if (s->failure)
-          return to_caf(*s->failure);
-        for (const auto* key : {&names.from, &names.to})
-          if (auto good = rules::check_given_key(*key); !good)
-            return to_caf(good.error());
-        if (names.from == names.to)
-          return s->when_open<done>([s, key = std::move(names.from)]() -> caf::result<done> {
-            if (s->data.find(key) == nullptr)
-              return to_caf({errc::key_not_found, "no such key"});
-            return done{};
-          });
-        auto promise = s->self->make_response_promise<done>();
-        s->enqueue_commit({{rename_op{std::move(names.from), std::move(names.to)}}, {}}, promise, nullptr);
-        return promise;
-      },
+      [s](rename_atom, rename_request& names) { return s->rename(names); },
       [s](assemble_atom, assemble_request& request) { return s->assemble(request); },
       [s](find_atom, std::string& key) {
         return s->when_open<list_item>([s, key = std::move(key)]() -> caf::result<list_item> {

@@ -18,16 +18,16 @@ bool is_damage(errc code) noexcept {
 bool index_actor_state::salvage(const error& e) {
   if (!options.salvage || is_open || !is_damage(e.code))
     return false;
-  if (state_is_whole) {
-    if (!lost)
-      lost = e;
+  if (salvaged.state_is_whole) {
+    if (!salvaged.lost)
+      salvaged.lost = e;
     open_for_salvage();
     return true;
   }
-  if (lost || !cache.state)
+  if (salvaged.lost || !cache.state)
     return false;
   // Root or parts are damaged: the cache has a state of its own, and the log may go on from there.
-  lost = e;
+  salvaged.lost = e;
   opened_root stand_in;
   stand_in.counter = cache.state->summary().root_counter;
   stand_in.what.sequence = cache.state->summary().sequence;
@@ -41,21 +41,10 @@ bool index_actor_state::salvage(const error& e) {
 void index_actor_state::open_for_salvage() {
   ++generation;  // what is still being read is of no interest any more
   is_open = true;
-  writing = true;
-  if (lost)
-    lost->message += ". What is shown is the index as it was at commit " + std::to_string(data.sequence());
-  auto waiting = std::move(held_back);
-  held_back.clear();
-  for (auto& step : waiting)
-    step();
-}
-
-std::optional<error> index_actor_state::only_read() const {
-  if (options.salvage)
-    return error{errc::access_denied, "a store that is salvaged is only read"};
-  if (options.reader)
-    return error{errc::access_denied, "this identity is a reader's: it can read what the owner stores, and change nothing"};
-  return std::nullopt;
+  log_busy = true;
+  if (salvaged.lost)
+    salvaged.lost->message += ". What is shown is the index as it was at commit " + std::to_string(data.sequence());
+  run_held_back();
 }
 
 }  // namespace mutant

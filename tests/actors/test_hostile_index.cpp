@@ -367,6 +367,47 @@ BOOST_AUTO_TEST_CASE(a_writer_at_work_stops_at_another_writers_bad_commit) {
   BOOST_TEST(engine->writes == before);
 }
 
+// The store shows a root of another history while a commit is on its way: the index is opened anew, with that commit in doubt.
+// Its answer comes after that, while the next commit is on its way to the same slot, and says nothing about the next one.
+BOOST_AUTO_TEST_CASE(an_answer_to_a_commit_that_was_given_up_is_not_taken_for_one_to_the_next) {
+  write_index({{inline_put("1")}, {inline_put("2")}, {inline_put("3")}, {inline_put("4")}, {inline_put("5")}});
+  auto index = spawn_index();
+  const auto root_pad = keys->root().address;
+  door->hold = [&](pad_op op, const pad_address& a) { return op == pad_op::put && (a == root_pad || a == log_slot(6)); };
+  get<found>(index, find_atom_v, find_request{"5", false});
+  det.run_messages();   // more than half of the ring: a new root is on its way
+  BOOST_REQUIRE_EQUAL(door->held.size(), 1u);
+  auto roots = std::exchange(door->held, {});
+  auto first = ask<commit_result>(index, commit_atom_v, put_inline("first", "1"));
+  det.run_messages();
+  auto first_write = std::exchange(door->held, {});
+  BOOST_REQUIRE_EQUAL(first_write.size(), 1u);
+
+  root other;
+  other.ring_slots = slots;
+  other.sequence = 3;
+  other.ring = ring_of(slots);
+  store_record(seal_private(keys->root(), 5, encode(other)));
+  door->release(std::move(roots));
+  det.run_until([&] { return !first->pending(); });
+  BOOST_TEST((first->code() == errc::timeout));   // whether it is stored is not known
+  other.sequence = 0;   // and the right history again
+  store_record(seal_private(keys->root(), 6, encode(other)));
+  get<found>(index, find_atom_v, find_request{"5", false});
+
+  auto second = ask<commit_result>(index, commit_atom_v, put_inline("second", "2"));
+  det.run_messages();
+  door->release(std::move(first_write));
+  det.run_messages();
+  BOOST_TEST(second->pending());
+  door->hold = nullptr;
+  door->release_all();
+  det.run_until([&] { return !second->pending(); });
+  BOOST_REQUIRE(second->value);
+  BOOST_TEST(second->value->version == 7u);
+  BOOST_TEST(get<found>(index, find_atom_v, find_request{"first", false}).complete->version == 6u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace mutant::testing
