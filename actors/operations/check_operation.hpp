@@ -6,55 +6,37 @@
 // Memory: at most `window` chunks are under way.
 #pragma once
 
-#include "actors/caf/caller.hpp"
-#include "actors/interfaces.hpp"
 #include "actors/operations/operation_options.hpp"
+#include "actors/operations/reading_operation.hpp"
 
 namespace mutant {
 
 using check_operation_actor =
     caf::typed_actor<replies_to<check_atom, check_request>::with<check_result>, reacts_to<cancel_atom>>;
 
-struct check_operation_state {
-  using self_pointer = check_operation_actor::stateful_pointer<check_operation_state>;
+struct check_operation_state
+    : reading_operation<check_operation_state, check_operation_actor, check_request, check_result, check_options> {
   static inline const char* name = "check_operation";
-
-  explicit check_operation_state(check_operation_actor::pointer me) : self(me) {}
-
-  void start(check_request r, caf::typed_response_promise<check_result> p);
-  void look_up();
-  void plan(found&& there);
-  void fill_window();
-  void compare(std::size_t at);
-  // refused: so many answers were no good.
-  void fetch(std::size_t at, unsigned refused);
-  void open(std::size_t at, bytes record, unsigned refused);
-  void was_seen(std::size_t at);
-  void is_bad(std::size_t at, const error& e);
-  void all_seen();
-  void report();
-  void fail_with(const error& e);
-  void end();
-  auto failing() {
-    return [this](caf::error& e) { fail_with(from_caf(e)); };
-  }
+  using reading_operation::reading_operation;
 
   struct place {
     std::uint64_t number = 0;             // of the chunk
     std::uint64_t offset = 0;             // of its first byte
   };
 
-  check_operation_actor::pointer self;
-  check_options options;
-  check_request request;
-  caf::typed_response_promise<check_result> promise;
-  caller asking;
-  check_result totals;
-  bool over = false;
-  unsigned restarts = 0;
-  entry value;
-  bool shared = false;                    // of the index that has it
-  std::uint64_t pin = 0;
+  void start() { look_up(); }
+  void plan(found&& there);
+  void fill_window();
+  void compare(std::size_t at);
+  const chunk& chunk_at(std::size_t at) const { return (*value.chunks)[places[at].number]; }
+  // None of its bytes are wanted; all of them are held against the fingerprint.
+  std::pair<std::uint32_t, std::uint32_t> wanted(std::size_t) const { return {0, 0}; }
+  void opened(std::size_t at, const bytes&) { was_seen(at); }
+  void chunk_failed(std::size_t at, const error& e);
+  void was_seen(std::size_t at);
+  void all_seen();
+  void report();
+
   std::vector<place> places;              // that are looked at
   std::size_t next = 0;
   std::size_t under_way = 0;

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "actors/workers/damage_memory.hpp"
-
 namespace mutant {
 
 result<void> get_options::validate() const {
@@ -19,43 +17,32 @@ result<void> get_options::validate() const {
 
 // -- start ---------------------------------------------------------------------------------------------------------------
 
-void get_operation_state::start(get_request r, caf::typed_response_promise<get_result> p) {
-  request = std::move(r);
-  promise = p;
+void get_operation_state::start() {
   if (const auto* sink = std::get_if<chunk_sink_actor>(&request.sink))
     self->monitor(*sink);
   look_up();
 }
 
-void get_operation_state::look_up() {
-  self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, true})
-      .then([this](found& there) { plan(std::move(there)); }, failing());
-}
-
 void get_operation_state::plan(found&& there) {
-  if (over)
-    return;
   if (!there.complete)
     return fail_with({errc::key_not_found,
                       there.pending ? "the key has only an unfinished upload; put it again to finish it" : "no such key"});
-  value = std::move(*there.complete);
-  shared = there.shared;
-  pin = there.pin;
+  read(std::move(there));
   if (request.offset > value.size || (request.length && *request.length > value.size - request.offset))
     return fail_with({errc::invalid_argument, "the range reaches beyond the value's " + std::to_string(value.size)
                                                   + " bytes"});
-  begin = request.offset;
-  range_end = request.length ? begin + *request.length : value.size;
-  if (std::holds_alternative<std::monostate>(request.sink) && range_end - begin > request.max_bytes)
+  range_begin = request.offset;
+  range_end = request.length ? range_begin + *request.length : value.size;
+  if (std::holds_alternative<std::monostate>(request.sink) && range_end - range_begin > request.max_bytes)
     return fail_with({errc::too_large,
-                      std::to_string(range_end - begin) + " bytes do not fit one answer; give the get a sink"});
+                      std::to_string(range_end - range_begin) + " bytes do not fit one answer; give the get a sink"});
   totals = {value.size, value.version, value.modified_ms, 0, {}, value.attributes};
   begin_file();
   if (!value.chunks)
     return deliver_inline();
   if (std::holds_alternative<std::monostate>(request.sink))
-    gathered = buffer(range_end - begin);
-  if (begin == range_end)
+    gathered = buffer(range_end - range_begin);
+  if (range_begin == range_end)
     return finish();
   find_chunks();
   fill_window();
@@ -68,7 +55,8 @@ void get_operation_state::begin_file() {
   if (file == nullptr || !file->fresh)
     return;
   file->fresh = ::ftruncate(file->file->descriptor(), 0) == 0;
-  static_cast<void>(::ftruncate(file->file->descriptor(), static_cast<off_t>(range_end - begin)) != 0);  // the writes will tell
+  const auto length = static_cast<off_t>(range_end - range_begin);
+  static_cast<void>(::ftruncate(file->file->descriptor(), length) != 0);  // the writes will tell
 }
 
 // Where the chunks of the range begin.
@@ -78,7 +66,7 @@ void get_operation_state::find_chunks() {
   std::uint64_t at = 0;
   for (const auto& c : *value.chunks) {
     const auto end = at + c.length;
-    if (end <= begin)
+    if (end <= range_begin)
       ++first_chunk;
     else if (at < range_end)
       starts.push_back(at);
@@ -89,7 +77,7 @@ void get_operation_state::find_chunks() {
 }
 
 void get_operation_state::deliver_inline() {
-  auto part = value.inline_value.slice(begin, range_end - begin);
+  auto part = value.inline_value.slice(range_begin, range_end - range_begin);
   totals.bytes_read = part.size();
   if (part.empty()) {
     finish();
@@ -104,10 +92,10 @@ void get_operation_state::deliver_inline() {
   }
 }
 
-std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::uint64_t number) const {
+std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::size_t number) const {
   const auto at = start_of(number);
   const auto length = (*value.chunks)[number].length;
-  const auto from = std::max(at, begin);
+  const auto from = std::max(at, range_begin);
   const auto to = std::min(at + length, range_end);
   return {static_cast<std::uint32_t>(from - at), static_cast<std::uint32_t>(to - from)};
 }
@@ -117,52 +105,20 @@ std::pair<std::uint32_t, std::uint32_t> get_operation_state::wanted(std::uint64_
 void get_operation_state::fill_window() {
   while (!over && under_way < options.window && next_fetch < chunk_end) {
     ++under_way;
-    fetch(next_fetch++, 0);
+    fetch(next_fetch++);
   }
-}
-
-void get_operation_state::fetch(std::uint64_t number, unsigned refused) {
-  self->request(options.pads, caf::infinite, get_atom_v, pad_query{(*value.chunks)[number].address, refused})
-      .then(
-          [this, number, refused, a = attempt](bytes& record) {
-            if (!over && a == attempt)
-              open(number, std::move(record), refused);
-          },
-          [this, number, a = attempt](caf::error& cause) {
-            if (!over && a == attempt)
-              chunk_failed(number, from_caf(cause));
-          });
-}
-
-void get_operation_state::open(std::uint64_t number, bytes record, unsigned refused) {
-  const auto [skip, take] = wanted(number);
-  self->request(options.crypto, caf::infinite, open_atom_v,
-                open_chunk_job{std::move(record), (*value.chunks)[number], skip, take, shared})
-      .then(
-          [this, number, a = attempt](bytes& plaintext) {
-            if (!over && a == attempt)
-              opened(number, std::move(plaintext));
-          },
-          [this, number, refused, a = attempt](caf::error& cause) {
-            if (over || a != attempt)
-              return;
-            auto e = from_caf(cause);
-            if (says_damaged(e.code) && refused < max_refused_answers)
-              return fetch(number, refused + 1);
-            chunk_failed(number, e);
-          });
 }
 
 // -- handing out ---------------------------------------------------------------------------------------------------------
 
-void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
+void get_operation_state::opened(std::size_t number, bytes plaintext) {
   const auto [skip, take] = wanted(number);
   if (std::holds_alternative<chunk_sink_actor>(request.sink)) {
     ready.emplace(number, std::move(plaintext));
     return push_ready();
   }
   if (const auto* file = std::get_if<file_sink>(&request.sink)) {
-    const auto at = start_of(number) + skip - begin;
+    const auto at = start_of(number) + skip - range_begin;
     self->request(options.writers, caf::infinite, push_atom_v, write_job{std::move(plaintext), {file->file, at}, file->fresh})
         .then(
             [this, size = take, a = attempt](done) {
@@ -177,7 +133,7 @@ void get_operation_state::opened(std::uint64_t number, bytes plaintext) {
     return;
   }
   if (std::holds_alternative<std::monostate>(request.sink))
-    std::memcpy(gathered.data() + (start_of(number) + skip - begin), plaintext.data(), plaintext.size());
+    std::memcpy(gathered.data() + (start_of(number) + skip - range_begin), plaintext.data(), plaintext.size());
   handed_out(take);
 }
 
@@ -207,15 +163,15 @@ void get_operation_state::handed_out(std::uint64_t size_bytes) {
   --under_way;
   totals.bytes_read += size_bytes;
   if (request.options.listener)
-    self->send(request.options.listener, progress_atom_v, progress{totals.bytes_read, range_end - begin, 0});
-  if (totals.bytes_read == range_end - begin)
+    self->send(request.options.listener, progress_atom_v, progress{totals.bytes_read, range_end - range_begin, 0});
+  if (totals.bytes_read == range_end - range_begin)
     return finish();
   fill_window();
 }
 
 // -- trouble -------------------------------------------------------------------------------------------------------------
 
-void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
+void get_operation_state::chunk_failed(std::size_t number, const error& e) {
   switch (e.code) {
     // What the store shows when the pad has gone to another value. It may also be damage: the index tells.
     case errc::pad_not_found:
@@ -230,18 +186,12 @@ void get_operation_state::chunk_failed(std::uint64_t number, const error& e) {
   says_unreadable(e.code) ? fail_damaged(number, told) : fail_with(told);
 }
 
-void get_operation_state::value_moved(std::uint64_t number, const error& e) {
+void get_operation_state::value_moved(std::size_t number, const error& e) {
   ++attempt;
-  const auto version = value.version;
-  auto decide = [this, number, e, version](found& now) {
-    if (over)
-      return;
-    if (now.pin != 0)
-      self->send(options.index, release_atom_v, now.pin);
+  look_whether_moved([this, number, e, version = value.version](const found& now) {
     if (now.complete && now.complete->version == version)
       return fail_damaged(number, {errc::corrupt_record, "chunk " + std::to_string(number) + " of the value is missing: pad "
-                                                             + std::to_string((*value.chunks)[number].pad.number) + ": "
-                                                             + e.message});
+                                                             + std::to_string(chunk_at(number).pad.number) + ": " + e.message});
     if (!now.complete)
       return fail_with({errc::key_not_found, "the key was removed while it was read"});
     if (cannot_restart)
@@ -250,70 +200,35 @@ void get_operation_state::value_moved(std::uint64_t number, const error& e) {
     if (++restarts > options.max_restarts)
       return fail_with({errc::version_mismatch, "the value is replaced faster than it can be read"});
     start_again();
-  };
-  self->request(options.index, caf::infinite, sync_atom_v)
-      .then(
-          [this, decide](sync_report&) {
-            self->request(options.index, caf::infinite, find_atom_v, find_request{request.key, false})
-                .then(decide, failing());
-          },
-          failing());
+  });
 }
 
-// A put of the same value must not keep this chunk: the memory has it before anybody hears of it.
-void get_operation_state::fail_damaged(std::uint64_t number, error e) {
-  if (over || !options.damage)
-    return fail_with(std::move(e));
-  over = true;
-  auto answer_now = [this, e] {
-    promise.deliver(to_caf(e));
-    end();
-  };
-  self->request(options.damage, caf::infinite, note_atom_v, pad_list{(*value.chunks)[number].pad})
-      .then([answer_now](done) { answer_now(); }, [answer_now](caf::error&) { answer_now(); });
+void get_operation_state::fail_damaged(std::size_t number, const error& e) {
+  if (!std::exchange(over, true))
+    note_damage({chunk_at(number).pad}, [this, e] { end(to_caf(e)); });
 }
 
 void get_operation_state::start_again() {
   restart_waits = writing > 0;  // a late write of the old value must not land on the new one
   if (restart_waits)
     return;
-  if (pin != 0)
-    self->send(options.index, release_atom_v, pin);
-  pin = 0;
+  let_go();
   ready.clear();
   under_way = 0;
   look_up();
 }
 
 void get_operation_state::finish() {
-  if (over)
-    return;
-  over = true;
-  if (std::holds_alternative<std::monostate>(request.sink) && value.chunks)
+  if (!over && std::holds_alternative<std::monostate>(request.sink) && value.chunks)
     totals.value = std::move(gathered).freeze();
-  promise.deliver(totals);
-  end();
-}
-
-void get_operation_state::fail_with(error e) {
-  if (over)
-    return;
-  over = true;
-  promise.deliver(to_caf(e));
-  end();
-}
-
-void get_operation_state::end() {
-  if (pin != 0)
-    self->send(options.index, release_atom_v, pin);
-  asking.forget(self);
-  self->quit();
+  succeed();
 }
 
 get_operation_actor::behavior_type get_operation(get_operation_state::self_pointer self, get_options options) {
   auto* s = &self->state;
   s->options = std::move(options);
   auto cancel = [s] { s->fail_with({errc::cancelled, "the get was cancelled"}); };
+  s->watch_over(cancel, "the store was ended");
   // Monitored are the asking actor and the sink.
   self->set_down_handler([s, cancel](caf::down_msg& down) {
     const auto* sink = std::get_if<chunk_sink_actor>(&s->request.sink);
@@ -322,17 +237,8 @@ get_operation_actor::behavior_type get_operation(get_operation_state::self_point
     else
       cancel();
   });
-  self->set_exit_handler([s, self](caf::exit_msg& exit) {
-    s->fail_with({errc::unreachable, "the store was ended"});
-    self->quit(exit.reason);
-  });
   return {
-      [s, self](get_atom, get_request& request) -> caf::result<get_result> {
-        s->asking.watch(self);
-        auto promise = self->make_response_promise<get_result>();
-        s->start(std::move(request), promise);
-        return promise;
-      },
+      [s](get_atom, get_request& request) { return s->begin(request); },
       [cancel](cancel_atom) { cancel(); },
   };
 }

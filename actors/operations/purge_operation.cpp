@@ -7,9 +7,7 @@
 
 namespace mutant {
 
-void purge_operation_state::start(purge_request r, caf::typed_response_promise<purge_result> p) {
-  request = std::move(r);
-  promise = p;
+void purge_operation_state::start() {
   if (request.only)
     return claim_page(0);
   if (request.make_room)
@@ -252,17 +250,13 @@ void purge_operation_state::commit(std::shared_ptr<std::vector<std::size_t>> whi
 void purge_operation_state::page_done(std::uint64_t next, bool last) {
   if (over)
     return;
-  returned_pads back{{}, returned_pads::state::unused};
-  for (const auto& c : page)
-    back.pads.push_back({c.number, 0});
-  page.clear();
-  self->send(options.index, release_atom_v, std::move(back));
+  let_go();
   if (request.options.listener)
     self->send(request.options.listener, progress_atom_v, progress{next, {}, 0});
   if (!last)
     return request.only ? claim_page(static_cast<std::size_t>(next)) : next_page(next);
   if (request.dry_run || request.only || request.make_room)
-    return finish();
+    return succeed();
   trim();
 }
 
@@ -272,56 +266,31 @@ void purge_operation_state::trim() {
       .then(
           [this](std::uint64_t returned) {
             totals.bytes_returned = returned;
-            finish();
+            succeed();
           },
           [this](caf::error& cause) {
             if (request.wipe)
               return fail_with(from_caf(cause));
-            finish();
+            succeed();
           });
 }
 
-void purge_operation_state::finish() {
-  if (std::exchange(over, true))
-    return;
-  promise.deliver(totals);
-  end();
-}
-
-void purge_operation_state::fail_with(error e) {
-  if (over)
-    return;
-  over = true;
+void purge_operation_state::let_go() {
   returned_pads back{{}, returned_pads::state::unused};
   for (const auto& c : page)
     back.pads.push_back({c.number, 0});
+  page.clear();
   if (!back.pads.empty())
     self->send(options.index, release_atom_v, std::move(back));
-  promise.deliver(to_caf(e));
-  end();
-}
-
-void purge_operation_state::end() {
-  asking.forget(self);
-  self->quit();
 }
 
 purge_operation_actor::behavior_type purge_operation(purge_operation_state::self_pointer self, purge_options options) {
   auto* s = &self->state;
   s->options = std::move(options);
   auto cancel = [s] { s->fail_with({errc::cancelled, "the purge was cancelled; what it found so far is free again"}); };
-  self->set_down_handler([cancel](caf::down_msg&) { cancel(); });
-  self->set_exit_handler([s, self](caf::exit_msg& exit) {
-    s->fail_with({errc::unreachable, "the store was ended; what the purge found so far is free again"});
-    self->quit(exit.reason);
-  });
+  s->watch_over(cancel, "the store was ended; what the purge found so far is free again");
   return {
-      [s, self](purge_atom, purge_request& request) -> caf::result<purge_result> {
-        s->asking.watch(self);
-        auto promise = self->make_response_promise<purge_result>();
-        s->start(std::move(request), promise);
-        return promise;
-      },
+      [s](purge_atom, purge_request& request) { return s->begin(request); },
       [cancel](cancel_atom) { cancel(); },
   };
 }

@@ -6,8 +6,7 @@
 // writes again. Memory: one page.
 #pragma once
 
-#include "actors/caf/caller.hpp"
-#include "actors/interfaces.hpp"
+#include "actors/operations/operation_base.hpp"
 #include "actors/operations/operation_options.hpp"
 
 namespace mutant {
@@ -15,11 +14,9 @@ namespace mutant {
 using purge_operation_actor =
     caf::typed_actor<replies_to<purge_atom, purge_request>::with<purge_result>, reacts_to<cancel_atom>>;
 
-struct purge_operation_state {
-  using self_pointer = purge_operation_actor::stateful_pointer<purge_operation_state>;
+struct purge_operation_state : operation_base<purge_operation_state, purge_operation_actor, purge_request, purge_result> {
   static inline const char* name = "purge_operation";
-
-  explicit purge_operation_state(purge_operation_actor::pointer me) : self(me) {}
+  using operation_base::operation_base;
 
   struct candidate {
     std::uint64_t number = 0;
@@ -30,7 +27,8 @@ struct purge_operation_state {
     bool skip = false;
   };
 
-  void start(purge_request r, caf::typed_response_promise<purge_result> p);
+  void start();
+  void let_go();
   void drop_uploads(std::string after);
   void purge_parts();
   void claim_page(std::size_t from);
@@ -43,21 +41,9 @@ struct purge_operation_state {
   void commit(std::shared_ptr<std::vector<std::size_t>> which, std::size_t from, std::size_t count,
               std::function<void()> then);
   void page_done(std::uint64_t next, bool last);
-  void fail_with(error e);
   void trim();
-  void finish();
-  void end();
-  auto failing() {
-    return [this](caf::error& e) { fail_with(from_caf(e)); };
-  }
 
-  purge_operation_actor::pointer self;
   purge_options options;
-  purge_request request;
-  caf::typed_response_promise<purge_result> promise;
-  caller asking;
-  purge_result totals;
-  bool over = false;
   std::vector<candidate> page;
   std::vector<pad_address> addresses;
   std::size_t waiting = 0;
