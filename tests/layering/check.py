@@ -2,7 +2,8 @@
 """Refuses sources that break the house rules of CONTRIBUTING.md.
 
 Checked: who may include what; that every header compiles on its own; that no line is longer than 128 characters, and no
-function longer than 70 lines but those that are listed here.
+function longer than 70 lines but those that are listed here; and that every function of what we ship is called by something
+that is no test.
 Each breach is printed as file:line: what is wrong. Exit code 1 if there is any.
 
     check.py --source DIR --build DIR      DIR of the build: the one that holds compile_commands.json
@@ -18,7 +19,7 @@ import shlex
 import subprocess
 import sys
 
-from functions import functions
+from functions import functions, names
 
 LINE_LIMIT = 128
 FUNCTION_LIMIT = 70
@@ -30,6 +31,17 @@ LONG_FUNCTIONS = {
     ("tests/core/test_index_state.cpp", "contradictory_parts_are_corrupt"),
     ("tests/simulation/world.cpp", "world::aftermath"),
 }
+# Called by tests alone, with the reason. What else nothing calls is to be deleted, or made the way that the code goes.
+UNCALLED = {
+    "for_readers": "what a reader is given is exported by name; tests make one at once",
+    "leaf_count": "tests look at how full a map's leaves are",
+    "newcomers": "tests look at what the admission holds",
+    "used_bytes": "tests look at what the budget has given out",
+    "seal_public": "records that others may read are opened, and not written yet; docs/format.md has their vectors",
+    "set_large_block_cache_bytes": "a test empties the cache",
+}
+# Called by the library or the language that they are for.
+CALLED_FROM_OUTSIDE = {"allocate", "deallocate", "inspect", "main", "must_read_more", "try_accept", "write_some"}
 SHIPPED = ("core/", "actors/", "apps/")
 FOLDERS = ("core", "actors", "apps", "testing", "tests", "benchmarks", "examples", "fuzz", "cmake", "scripts", ".ci")
 SOURCE_SUFFIXES = {".cpp", ".hpp"}
@@ -129,6 +141,22 @@ def check_functions(name, text, long_ones):
                 yield f"{name}:{first}: {function} has {count} lines, the limit is {FUNCTION_LIMIT}"
 
 
+def check_calls(sources):
+    """sources: {name: text}. The operators, destructors and overriding functions are called without their names."""
+    defined, called, in_tests = [], set(), set()
+    for name, text in sources.items():
+        here, words = names(text)
+        (in_tests if name.startswith("tests/") else called).update(words)
+        if name.startswith((*SHIPPED, "testing/")):
+            defined += [(function, name, line) for function, line in here]
+    for function, name, line in defined:
+        known = called | in_tests if name.startswith("testing/") else called
+        if not re.fullmatch(r"[a-z]\w*", function) or function in known or function in CALLED_FROM_OUTSIDE:
+            continue
+        if function not in UNCALLED:
+            yield f"{name}:{line}: {function} is called by nothing" + (" but tests" if function in in_tests else "")
+
+
 def compile_flags(build, source):
     """For core, actors and apps: the command of one of its sources, without the source, its output and the launcher."""
     flags = {}
@@ -180,7 +208,7 @@ def main():
     source = options.source.resolve()
     build = options.build.resolve()
 
-    breaches, headers, files, long_ones = [], [], 0, set()
+    breaches, headers, files, long_ones, sources = [], [], 0, set(), {}
     for path in project_files(source):
         name = path.relative_to(source).as_posix()
         if path.suffix not in TEXT_SUFFIXES and path.name != "CMakeLists.txt":
@@ -195,9 +223,11 @@ def main():
             breaches += check_includes(name, lines)
             breaches += check_words(name, lines)
             breaches += check_functions(name, text, long_ones)
+            sources[name] = text
         if path.suffix == ".hpp" and name.startswith(SHIPPED):
             headers.append(path)
 
+    breaches += check_calls(sources)
     for name, function in sorted(LONG_FUNCTIONS - long_ones):
         print(f"{name}: {function} is short now, or gone; no breach, but it can be taken off LONG_FUNCTIONS")
 
