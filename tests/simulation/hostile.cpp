@@ -265,7 +265,7 @@ class hostile_world {
 
   // Whether what the store holds is what this machine was shown of it in the end: it may have shown a commit that it kept in
   // place of the one that it had taken, as the last one, and that is a history of its own.
-  enum class shown : std::uint8_t { the_same, another_root, another_history };
+  enum class shown : std::uint8_t { the_same, more_than_is_there, another_history };
   shown what_was_shown() const {
     crypto_worker_state opener;
     opener.options.keys = keys_;
@@ -280,11 +280,13 @@ class hostile_world {
       auto commit_there = record ? opener.open(open_commit_job{*record, there, slots}) : fail(record.error());
       if (commit_there && commit_there->hash != seen->last_commit)
         return shown::another_history;
+      if (there > opened->what.sequence && (!record || parse_header(*record)->counter < counter_of(there, slots)))
+        return shown::more_than_is_there;
     }
     // A root that it had refused, in the same way.
     const auto newer = opened->counter > seen->root_counter;
-    return newer || (opened->counter == seen->root_counter && opened->hash == seen->root_hash) ? shown::the_same
-                                                                                               : shown::another_root;
+    const auto same = opened->counter == seen->root_counter && opened->hash == seen->root_hash;
+    return newer || same ? shown::the_same : shown::more_than_is_there;
   }
 
   void aftermath() {
@@ -294,11 +296,11 @@ class hostile_world {
     out_.torn = !is_one_history() || seen == shown::another_history;
     begin_store();
     auto report = ask<sync_report>("a sync with the honest store", sync_atom_v);
-    if (!report && !out_.torn && seen == shown::another_root && report.error().code == errc::rollback_detected) {
-      // The root that it had shown is gone, and nothing else: taken as it is, all is there.
+    if (!report && !out_.torn && seen == shown::more_than_is_there && report.error().code == errc::rollback_detected) {
+      // The root or the commit that it had shown last is gone, and nothing else: taken as it is, all is there.
       end_store();
       begin_store(true);
-      report = ask<sync_report>("a sync that accepts another root", sync_atom_v);
+      report = ask<sync_report>("a sync that accepts less", sync_atom_v);
     }
     if (!report && !out_.torn)
       return violate("the store is honest and whole, and is refused: " + mutant::to_string(report.error()));

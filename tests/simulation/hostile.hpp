@@ -4,7 +4,7 @@
 // What must hold whatever the store does: every request is answered; what is shown is, whole, what was once put under that key,
 // and of no older version than this machine was told of; the position never goes back. When the store has turned honest,
 // everything that was acknowledged is there, if what the store kept is one history, and the one that it showed; otherwise it
-// is an integrity error. Where the store only lacks the root that it had shown last, all is there for who accepts that.
+// is an integrity error. Where the store only lacks a root or commits that it had shown, all is there for who accepts that.
 #pragma once
 
 #include <cstdint>
