@@ -498,6 +498,7 @@ struct purge_request {
   bool drop_uploads = false;    // give up every unfinished upload
   std::optional<std::vector<std::uint64_t>> only;   // blank just these pads, as far as they are free
   bool make_room = false;       // blank what free pads hold, and nothing else: somebody waits for the room
+  bool trim = false;            // give back what is free already, and nothing else
   operation_options options;
 };
 
@@ -505,6 +506,8 @@ struct purge_result {
   std::uint64_t looked_at = 0;
   std::uint64_t gaps = 0;            // numbers that no value used and that were not free
   std::uint64_t leaked_pads = 0;     // of those, pads that the store holds: a crashed upload's
+  std::uint64_t leaked_bytes = 0;    // of their records
+  std::uint64_t free_bytes = 0;      // of records that free pads still hold
   std::uint64_t stale_free = 0;      // free pads that the store holds at another counter than the index knew
   std::uint64_t uploads_dropped = 0;
   std::uint64_t parts_erased = 0;    // snapshot parts that no root names

@@ -12,6 +12,8 @@ void purge_operation_state::start() {
     return claim_page(0);
   if (request.make_room)
     return next_page(0);
+  if (request.trim)
+    return trim();
   // What other writers have committed is no leak.
   self->request(options.index, caf::infinite, sync_atom_v)
       .then([this](sync_report&) { request.drop_uploads ? drop_uploads({}) : purge_parts(); }, failing());
@@ -106,6 +108,7 @@ void purge_operation_state::look(std::uint64_t next, bool last) {
                         if (auto header = verify_head(head, addresses[i]); header && header->counter < max_number) {
                           page[i].stored = header->counter;
                           page[i].blank = header->blank;
+                          page[i].bytes = record_header_bytes + header->payload_bytes;
                         } else {
                           page[i].skip = true;  // damaged: leave it for those who look at the medium
                         }
@@ -128,9 +131,12 @@ void purge_operation_state::looked(std::uint64_t next, bool last) {
     return;
   totals.looked_at += page.size();
   for (const auto& c : page) {
+    if (c.free_counter && c.stored && !c.blank)
+      totals.free_bytes += c.bytes;
     if (!c.free_counter) {
       totals.gaps += c.known_range || c.stored ? 1 : 0;
       totals.leaked_pads += c.stored ? 1 : 0;
+      totals.leaked_bytes += c.stored ? c.bytes : 0;
     } else if (c.stored && *c.stored > *c.free_counter) {
       ++totals.stale_free;
     }

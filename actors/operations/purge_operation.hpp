@@ -24,6 +24,7 @@ struct purge_operation_state : operation_base<purge_operation_state, purge_opera
     std::optional<std::uint64_t> free_counter;   // as the index knows it
     std::optional<std::uint64_t> stored;         // as the store has it; absent: the store has no such pad
     bool blank = false;
+    std::uint64_t bytes = 0;                     // of the record that is stored
     bool skip = false;
   };
 

@@ -19,6 +19,8 @@ json to_json(const purge_request& asked, const purge_result& r) {
 }
 
 int run_purge(context& c, const purge_request& request) {
+  if (request.trim && (request.dry_run || request.wipe || request.drop_uploads))
+    return c.out.failed("purge", {errc::invalid_argument, "--trim only gives back what is free; it goes with nothing else"});
   auto opened = open_for_changing(c);
   if (!opened)
     return c.out.failed("purge", opened.error());
@@ -31,7 +33,10 @@ int run_purge(context& c, const purge_request& request) {
   } else {
     c.out.note(nothing_stored_yet(c));
   }
-  c.out.summary("looked at " + counted(r.looked_at, "pad") + " that no value uses: " + std::to_string(r.leaked_pads)
+  if (request.trim)
+    c.out.summary(human_bytes(r.bytes_returned) + " given back to the disk");
+  else
+    c.out.summary("looked at " + counted(r.looked_at, "pad") + " that no value uses: " + std::to_string(r.leaked_pads)
                 + " left by unfinished puts" + (request.dry_run ? " would be free again" : ", free again")
                 + (r.uploads_dropped != 0 ? "; " + counted(r.uploads_dropped, "unfinished put") + " given up" : "")
                 + (r.wiped != 0 ? "; " + counted(r.wiped, "pad") + " blanked" : "")
@@ -48,6 +53,7 @@ command add_purge(CLI::App& root, const arguments&) {
   auto* parser = root.add_subcommand("purge", "Give back the room of what was removed or left behind by crashed puts");
   auto request = std::make_shared<purge_request>();
   parser->add_flag("--dry-run", request->dry_run, "Only tell");
+  parser->add_flag("--trim", request->trim, "Only give blocks that are free already back to the file system");
   parser->add_flag("--wipe", request->wipe, "Fail unless all that was removed is gone from the store");
   parser->add_flag("--drop-uploads", request->drop_uploads, "Give up every unfinished put, too");
   return {parser, [request](context& c) { return run_purge(c, *request); }};

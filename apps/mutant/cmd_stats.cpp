@@ -1,9 +1,36 @@
 // mutant stats: totals of the index and of the store.
+#include <algorithm>
+
 #include "apps/mutant/commands.hpp"
 
 namespace mutant::cli {
 
 namespace {
+
+// What of the store's bytes somebody needs, and what nobody does.
+struct space {
+  std::uint64_t live = 0;          // bytes of records that something needs: this identity's, or others'
+  std::uint64_t free = 0;          // that free pads still hold
+  std::uint64_t orphaned = 0;      // left by puts and snapshots that were cut off
+  std::uint64_t reclaimable = 0;   // that purge gives back: both
+};
+
+space space_of(const store_stats& s, const purge_result& unused) {
+  space out;
+  out.free = unused.free_bytes;
+  out.orphaned = unused.leaked_bytes;
+  const auto gone = out.free + out.orphaned;
+  out.live = s.pads.record_bytes - std::min(s.pads.record_bytes, gone);
+  out.reclaimable = gone;
+  return out;
+}
+
+void print(console& out, const space& s) {
+  out.print("live         " + exact_bytes(s.live) + "\n");
+  out.print("free pads    " + exact_bytes(s.free) + " that purge gives back\n");
+  out.print("orphaned     " + exact_bytes(s.orphaned) + " left by puts that were cut off\n");
+  out.print("reclaimable  " + exact_bytes(s.reclaimable) + " by purge\n");
+}
 
 void print(console& out, const places& where, const store_stats& s) {
   const auto& t = s.index.totals;
@@ -45,30 +72,55 @@ json to_json(const places& where, const store_stats& s) {
   return out;
 }
 
-int run_stats(context& c) {
+int run_stats(context& c, bool with_space) {
   auto opened = open_for_reading(c);
   if (!opened)
     return c.out.failed("stats", opened.error());
   store_stats stats;
+  purge_result unused;
   if (*opened) {
     auto got = c.store->stats();
     if (!got)
       return c.out.failed("stats", got.error());
     stats = *got;
+    if (with_space) {
+      purge_request look;
+      look.dry_run = true;
+      auto looked = cancellable(c, [&] { return c.store->purge(look); });
+      if (!looked)
+        return c.out.failed("stats", looked.error());
+      unused = *looked;
+    }
   } else {
     c.out.note(nothing_stored_yet(c));
   }
-  if (c.out.use_json)
-    c.out.document(to_json(c.where, stats));
-  else
+  const auto spaces = space_of(stats, unused);
+  if (c.out.use_json) {
+    auto document = to_json(c.where, stats);
+    if (with_space)
+      document["space"] = {{"live_bytes", spaces.live},
+                           {"free_bytes", spaces.free},
+                           {"orphaned_bytes", spaces.orphaned},
+                           {"orphaned_pads", unused.leaked_pads},
+                           {"reclaimable_bytes", spaces.reclaimable},
+                           {"disk_bytes", stats.pads.disk_bytes}};
+    c.out.document(document);
+  } else {
     print(c.out, c.where, stats);
+    if (with_space)
+      print(c.out, spaces);
+  }
   return 0;
 }
 
 }  // namespace
 
 command add_stats(CLI::App& root, const arguments&) {
-  return {root.add_subcommand("stats", "Show totals of the store"), run_stats};
+  auto* parser = root.add_subcommand("stats", "Show totals of the store");
+  auto with_space = std::make_shared<bool>(false);
+  parser->add_flag("--space", *with_space, "Also what is live, free, orphaned and reclaimable, for which all unused pads are "
+                                           "looked at");
+  return {parser, [with_space](context& c) { return run_stats(c, *with_space); }};
 }
 
 }  // namespace mutant::cli

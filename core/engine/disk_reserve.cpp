@@ -38,7 +38,7 @@ result<void> disk_reserve::make_whole() {
   auto failed = [this](int number) {
     auto e = errno_error(number, "keeping room for removals in " + path_);
     if (e.code == errc::store_full)
-      e.message += ": the disk is full; make room on it, or remove something from the store";
+      e.message += ": " + std::string(how_to_make_room);
     return fail(std::move(e));
   };
   unique_fd file(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

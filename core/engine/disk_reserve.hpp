@@ -6,10 +6,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "core/error.hpp"
 
 namespace mutant {
+
+// What errors about a full disk say, everywhere the same.
+constexpr std::string_view how_to_make_room = "the disk is full; make room on it, remove something from the store (mutant rm), "
+                                              "or give back what nothing uses (mutant purge)";
 
 class disk_reserve {
  public:

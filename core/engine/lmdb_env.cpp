@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/engine/disk_reserve.hpp"
 #include "core/engine/store_directory.hpp"
 #include "core/engine/store_reader.hpp"
 
@@ -36,7 +37,7 @@ error lmdb_error(int code, const std::string& doing) {
     case MDB_PANIC:
       return {errc::io_error, doing + ": an earlier failure has made the store unusable in this process; open it again"};
     case ENOSPC:
-    case EDQUOT: return {errc::store_full, doing + ": the disk is full; make room, or remove something from the store"};
+    case EDQUOT: return {errc::store_full, doing + ": " + std::string(how_to_make_room)};
     case ENOMEM:
       return {errc::io_error, doing + ": not enough memory or address space; raise the limits (ulimit -v, -m)"};
     default: break;

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/engine/disk_reserve.hpp"
 #include "core/engine/store_format.hpp"
 #include "core/files.hpp"
 #include "core/limits.hpp"
@@ -103,7 +104,7 @@ segment_file::~segment_file() {
 error segment_file::failed(int number, const char* doing) const {
   auto e = errno_error(number, std::string(doing) + " the segment file " + path_);
   if (e.code == errc::store_full)
-    e.message += ": the disk is full; make room on it, or remove something from the store";
+    e.message += ": " + std::string(how_to_make_room);
   return e;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/engine/disk_reserve.hpp"
 #include "core/engine/store_directory.hpp"
 #include "core/record.hpp"
 
@@ -105,7 +106,7 @@ result<void> segment_writer::sync() {
   const auto room = room_at(env_.directory());
   if (room < room_for_lmdb_bytes && room < room_before_bytes_)
     return fail(errc::store_full, "writing to the segment files of the store " + env_.directory()
-                                      + ": the disk is full; make room on it, or remove something from the store");
+                                      + ": " + std::string(how_to_make_room));
   auto created = false;
   for (auto& [number, segment] : owned_) {
     if (segment.unsynced)
