@@ -48,8 +48,10 @@ keyring keys_of(const store_config& config) {
   return config.reader ? keyring(*config.reader) : keyring(config.owner);
 }
 
+}  // namespace
+
 // One pair of files for each owner and store: "<directory>/<owner>-<hash of the store's name>".
-std::string cache_path(const store_config& config) {
+std::string index_memory_path(const store_config& config) {
   // Where nothing can be written, what is there is still read: it tells a store that went back. Writing will say what is wrong.
   std::error_code failed;
   std::filesystem::create_directories(config.cache_directory, failed);
@@ -60,8 +62,6 @@ std::string cache_path(const store_config& config) {
   const auto id = hash_of(as_byte_view(name));
   return config.cache_directory + "/" + keys_of(config).owner_name() + "-" + to_hex(byte_view(id).first(8));
 }
-
-}  // namespace
 
 void adapt(store_config& config, const store_url& url) {
   config.worker = apply_backend_timeouts(config.worker, url, config.remote);
@@ -153,7 +153,7 @@ result<store_actor> spawn_store(caf::actor_system& system, store_config config) 
   made.supervised.push_back(caf::actor_cast<caf::actor>(writers));
 
   if (!config.cache_directory.empty())
-    config.index.cache_path = cache_path(config);
+    config.index.cache_path = index_memory_path(config);
   made.put.pads = made.get.pads = made.purge.pads = pads;
   made.put.crypto = made.get.crypto = made.purge.crypto = crypto_pool;
   auto damage = start(system, damage_memory, damage_memory_options{crypto_pool, config.index.cache_path});

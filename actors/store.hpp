@@ -55,6 +55,9 @@ struct store_config {
   result<void> validate() const;
 };
 
+// What the files that remember this store's index here begin with; config.cache_directory, which is made if it can be, is set.
+std::string index_memory_path(const store_config& config);
+
 // What this kind of store wants: who asks the pad workers waits for as long as those may try, and where each request is a round
 // trip to a bucket a get has more chunks under way, unless that is chosen. spawn_store does it for a URL; whoever passes `pads`
 // that stand before such a store does it before.

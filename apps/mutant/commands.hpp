@@ -32,6 +32,7 @@ command add_stat(CLI::App& root, const arguments& words);
 command add_stats(CLI::App& root, const arguments& words);
 command add_sync(CLI::App& root, const arguments& words);
 command add_purge(CLI::App& root, const arguments& words);
+command add_recover(CLI::App& root, const arguments& words);
 command add_copy_store(CLI::App& root, const arguments& words);
 command add_check_store(CLI::App& root, const arguments& words);
 command add_node(CLI::App& root, const arguments& words);

@@ -56,7 +56,7 @@ void add_globals(CLI::App& root, context& c) {
 std::vector<command> add_commands(CLI::App& root, const arguments& words) {
   std::vector<command> all;
   for (auto add : {add_put, add_get, add_ls, add_du, add_rm, add_mv, add_stat, add_stats, add_check, add_sync, add_purge,
-                   add_copy_store, add_check_store, add_node, add_init, add_identity, add_version})
+                   add_recover, add_copy_store, add_check_store, add_node, add_init, add_identity, add_version})
     all.push_back(add(root, words));
   return all;
 }
